@@ -1,0 +1,84 @@
+//! The plugins of one configuration: loaded, compiled, known to the SQL checker by their functions.
+//!
+//! A reload works on a fork; a plugin whose content, settings and limits are the same is not loaded again. What a bad
+//! reload loaded is dropped with the fork.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::EMBEDDED;
+use crate::config::check::{Compiler, SqlProblem};
+use crate::plugin::{Engine, Guest, PluginConfig, PluginError, Registry, SITE_TAGS};
+use crate::rule::{self, FunctionCatalog, FunctionId};
+
+/// Loaded plugins by name.
+pub struct Plugins {
+    /// What runs; only [`Plugins::install`] changes it.
+    registry: Arc<Registry>,
+    /// What this configuration asks for.
+    guests: BTreeMap<String, Arc<Guest>>,
+}
+
+impl Plugins {
+    /// Starts the WebAssembly engine; compiled code is kept below `data_dir`.
+    pub fn new(data_dir: &Path) -> Result<Plugins, PluginError> {
+        let engine = Engine::new(Some(&data_dir.join("plugin-cache")))?;
+        Ok(Plugins { registry: Arc::new(Registry::new(engine)), guests: BTreeMap::new() })
+    }
+
+    /// The guests of the configuration that was loaded last.
+    #[must_use]
+    pub fn guests(&self) -> &BTreeMap<String, Arc<Guest>> {
+        &self.guests
+    }
+
+    /// An empty set that takes over from what runs whatever its configuration still asks for.
+    #[must_use]
+    pub fn fork(&self) -> Plugins {
+        Plugins { registry: self.registry.clone(), guests: BTreeMap::new() }
+    }
+
+    /// From now on these are the ones that run.
+    pub fn install(&self) {
+        for gone in self.registry.all().iter().filter(|guest| !self.guests.contains_key(guest.name())) {
+            self.registry.remove(gone.name());
+        }
+        self.guests.values().for_each(|guest| drop(self.registry.install(guest.clone())));
+    }
+
+    fn load(&self, name: &str, config: &PluginConfig) -> Result<Arc<Guest>, PluginError> {
+        match config.path.to_str().and_then(|path| path.strip_prefix(EMBEDDED)) {
+            Some("site-tags") => self.registry.prepare_bytes(name, SITE_TAGS, &config.config_json(), config.limits.into()),
+            _ => self.registry.prepare(name, config),
+        }
+    }
+}
+
+impl Compiler for Plugins {
+    fn plugin(&mut self, name: &str, config: &PluginConfig) -> Result<(), String> {
+        let guest = self.load(name, config).map_err(|error| error.to_string())?;
+        self.guests.insert(name.to_owned(), guest);
+        Ok(())
+    }
+
+    fn sql(&mut self, sql: &str) -> Vec<SqlProblem> {
+        let Err(diagnostics) = rule::compile(sql, &Names(&self.guests)) else { return Vec::new() };
+        let problem = |diagnostic: rule::Diagnostic| SqlProblem {
+            span: diagnostic.span.clone(),
+            message: format!("{} [{}]", diagnostic.message, diagnostic.code.as_str()),
+            hint: diagnostic.hint.clone(),
+        };
+        diagnostics.into_iter().map(problem).collect()
+    }
+}
+
+/// The functions that plugins export, by name only: enough to check SQL, not to run it.
+struct Names<'a>(&'a BTreeMap<String, Arc<Guest>>);
+
+impl FunctionCatalog for Names<'_> {
+    fn resolve(&self, name: &str) -> Option<FunctionId> {
+        let mut functions = self.0.values().flat_map(|guest| guest.functions());
+        functions.position(|function| function.name == name).map(FunctionId)
+    }
+}

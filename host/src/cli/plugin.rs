@@ -1,0 +1,86 @@
+//! `millstream plugin`: a look at one component, and its cases. It runs the component with the limits and without the
+//! rights that it has in the node, and never touches a running one.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::output::print;
+use super::{Exit, Failure};
+use crate::plugin::{Description, Engine, Guest, Limits};
+
+/// Look at a plugin, or test it
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Examples:
+  millstream plugin inspect plugins/site-tags.wasm
+  millstream plugin test plugins/site-tags.wasm --cases cases/enrich.json")]
+pub enum Command {
+    Inspect(Inspect),
+}
+
+/// Show what a component is: its world, functions, imports, sizes and times
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  millstream plugin inspect plugins/site-tags.wasm --config '{\"site\": \"plant-7\"}'")]
+pub struct Inspect {
+    /// The component (.wasm)
+    component: PathBuf,
+    /// What its `init` gets, as JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    config: String,
+    /// Answer with one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Inspect(args) => inspect(args),
+    }
+}
+
+fn inspect(args: &Inspect) -> Result<Exit, Failure> {
+    let guest = load(&args.component, &args.config)?;
+    let description = guest.describe();
+    let text = if args.json { serde_json::to_string(description)? } else { in_words(description) };
+    let _ = print(&text)?;
+    Ok(Exit::Fine)
+}
+
+fn load(component: &Path, config: &str) -> Result<Arc<Guest>, Failure> {
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(config) {
+        return Err(Failure::Usage(format!("--config is not JSON: {error}")));
+    }
+    let bytes = fs::read(component).with_context(|| format!("cannot read `{}`", component.display()))?;
+    let name = component.file_stem().map_or_else(|| "plugin".into(), |stem| stem.to_string_lossy());
+    let engine = Engine::new(None)?;
+    let guest = Guest::load(&engine, &name, &bytes, config, Limits::default());
+    Ok(guest.with_context(|| component.display().to_string())?)
+}
+
+fn in_words(plugin: &Description) -> String {
+    let kib = |bytes: usize| format!("{} KB", bytes.div_ceil(1024));
+    let mut text = format!("{}: {}\n", plugin.name, plugin.world);
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n{name:<10}{value}");
+    };
+    for function in &plugin.functions {
+        let arguments = match (function.min_args, function.max_args) {
+            (min, max) if min == max => format!("{min}"),
+            (min, max) => format!("{min} to {max}"),
+        };
+        line("function", &format!("{}, arguments: {arguments}: {}", function.name, function.summary));
+    }
+    plugin.exports.iter().for_each(|export| line("exports", export));
+    plugin.imports.iter().for_each(|import| line("imports", import));
+    line("component", &kib(plugin.component_bytes));
+    line("memory", &format!("{} after init, for each instance", kib(plugin.memory_bytes)));
+    line("compile", &format!("{:.1?}", plugin.compile_time));
+    line("start", &format!("{:.1?}", plugin.start_time));
+    line("sha256", &plugin.content);
+    text
+}

@@ -1,0 +1,100 @@
+//! `millstream sql test`: one event through one statement, or a stream of them, with the code that the pipeline runs.
+
+use std::fs;
+use std::io::{self, BufRead, Read};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::output::{Reader, print};
+use super::{Exit, Failure};
+use crate::rule::tester;
+
+/// Try rule SQL
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = EXAMPLE)]
+pub enum Command {
+    Test(Test),
+}
+
+const EXAMPLE: &str = "Examples:
+  millstream sql test --sql 'SELECT payload.temp AS t FROM \"t/#\"' --event event.json
+  echo '{\"sql\": \"SELECT 1 AS one FROM \\\"t\\\"\", \"event\": {}}' | millstream sql test --stdin";
+
+/// Run a statement over an event; or, with --stdin, one request a line:
+/// {"sql": "...", "event": {...}} or {"template": "...", "vars": {...}}
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Test {
+    /// The statement
+    #[arg(long, value_name = "SQL", required_unless_present = "stdin", conflicts_with = "stdin")]
+    sql: Option<String>,
+    /// JSON file with the columns of the event; without it, an event with none
+    #[arg(long, value_name = "FILE", conflicts_with = "stdin")]
+    event: Option<PathBuf>,
+    /// Read one JSON object a line, answer with one a line
+    #[arg(long)]
+    stdin: bool,
+    /// Answer with one JSON object, as --stdin does
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(Command::Test(args): &Command) -> Result<Exit, Failure> {
+    match &args.sql {
+        Some(sql) => once(sql, args),
+        None => stream(&mut io::stdin().lock()),
+    }
+}
+
+fn once(sql: &str, args: &Test) -> Result<Exit, Failure> {
+    let event = match &args.event {
+        None => json!({}),
+        Some(file) => {
+            let text =
+                fs::read_to_string(file).with_context(|| format!("cannot read the event from `{}`", file.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", file.display()))?
+        }
+    };
+    let answer = tester::run_line(&json!({ "sql": sql, "event": event }).to_string());
+    let parsed: Value = serde_json::from_str(&answer).context("the answer is not JSON")?;
+    let failed = parsed.get("error").is_some();
+    let _ = print(&if args.json { answer } else { in_words(&parsed) })?;
+    Ok(if failed { Exit::Failed } else { Exit::Fine })
+}
+
+fn in_words(answer: &Value) -> String {
+    if let Some(outputs) = answer.get("outputs").and_then(Value::as_array) {
+        let outputs: Vec<String> = outputs.iter().map(|output| format!("{output:#}")).collect();
+        return outputs.join("\n");
+    }
+    match (&answer["error"]["kind"], &answer["error"]["message"]) {
+        (Value::String(kind), Value::String(message)) => format!("{kind} error: {message}"),
+        _ if answer.get("no_result").is_some() => "no result: the statement selects nothing from this event".to_owned(),
+        _ => answer.to_string(),
+    }
+}
+
+/// Longest line that is taken, in bytes.
+const MAX_LINE: u64 = 64 << 20;
+
+fn stream(input: &mut impl BufRead) -> Result<Exit, Failure> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(Exit::Fine);
+        }
+        if read as u64 == MAX_LINE && !line.ends_with(b"\n") {
+            return Err(anyhow::anyhow!("a line has more than {MAX_LINE} bytes").into());
+        }
+        let Ok(text) = std::str::from_utf8(&line) else {
+            return Err(anyhow::anyhow!("a line is not UTF-8").into());
+        };
+        if !text.trim().is_empty() && print(&tester::run_line(text.trim_end()))? == Reader::Gone {
+            return Ok(Exit::Fine);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! What the sections mean together: references, names, things used twice or never, SQL. It looks at what was written,
+//! so that a section that does not read well is still checked for the rest.
+
+use std::collections::BTreeSet;
+
+use crate::plugin::PluginConfig;
+
+use super::diagnostic::Complaint;
+use super::document::{At, Document, Node, Value};
+use super::{Config, NodeConfig};
+
+/// One thing that is wrong with a rule's SQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlProblem {
+    /// Bytes of the SQL.
+    pub span: std::ops::Range<usize>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// Tries what this module cannot: loading plugins and compiling SQL, which may call their functions.
+pub trait Compiler {
+    /// Called first, once; the error says why nothing can be tried.
+    fn start(&mut self, _node: &NodeConfig) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Called once for each plugin that reads well, before any SQL; the error says why it cannot be loaded.
+    fn plugin(&mut self, name: &str, config: &PluginConfig) -> Result<(), String>;
+
+    /// What is wrong with a rule's SQL; empty when all is well.
+    fn sql(&mut self, sql: &str) -> Vec<SqlProblem>;
+}
+
+/// Takes everything as it is: for a look at the configuration alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unchecked;
+
+impl Compiler for Unchecked {
+    fn plugin(&mut self, _name: &str, _config: &PluginConfig) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn sql(&mut self, _sql: &str) -> Vec<SqlProblem> {
+        Vec::new()
+    }
+}
+
+/// Top-level sections.
+const SECTIONS: [&str; 11] = [
+    "node",
+    "listeners",
+    "mqtt",
+    "authentication",
+    "authorization",
+    "api",
+    "log",
+    "plugins",
+    "connectors",
+    "actions",
+    "rules",
+];
+/// Sections whose entries have names of the user's choice.
+const NAMED: [&str; 5] = ["listeners", "plugins", "connectors", "actions", "rules"];
+
+/// Finds everything that is wrong across sections.
+pub fn check(document: &Document, config: &Config, compiler: &mut dyn Compiler, complaints: &mut Vec<Complaint>) {
+    let mut check = Check { document, complaints, used: BTreeSet::new() };
+    check.sections();
+    NAMED.iter().for_each(|section| check.names(section));
+    check.binds();
+    check.actions();
+    match compiler.start(&config.node) {
+        Ok(()) => {
+            check.plugins(config, compiler);
+            check.rules(compiler);
+        }
+        Err(why) => {
+            check.complain_at(&["node", "data_dir"], why);
+            check.rules(&mut Unchecked);
+        }
+    }
+    check.unused();
+}
+
+struct Check<'a> {
+    document: &'a Document,
+    complaints: &'a mut Vec<Complaint>,
+    /// Section and name of all that something refers to.
+    used: BTreeSet<(&'static str, &'a str)>,
+}
+
+impl<'a> Check<'a> {
+    fn complain_at(&mut self, path: &[&str], message: String) {
+        self.complaints.push(Complaint::error(self.document.locate(path), path.join("."), message));
+    }
+
+    fn sections(&mut self) {
+        for (name, entry) in self.document.root.table().into_iter().flatten() {
+            if !SECTIONS.contains(&name.as_str()) {
+                self.complaints.push(Complaint::error(entry.key_at, name, "unknown section").suggest(name, SECTIONS));
+            }
+        }
+        if self.document.entries("listeners").next().is_none() {
+            let message =
+                "there is no listener, so no client can connect; add [listeners.tcp] with bind = \"0.0.0.0:1883\"";
+            self.complaints.push(Complaint::warning(At::default(), "listeners", message));
+        }
+    }
+
+    fn names(&mut self, section: &str) {
+        for (name, entry) in self.document.entries(section) {
+            if !is_name(name) {
+                let message =
+                    "not a name; expected a letter or digit, then letters, digits, `_` and `-`, less than 255 in all";
+                self.complaints.push(Complaint::error(entry.key_at, format!("{section}.{name}"), message));
+            }
+        }
+    }
+
+    /// Two servers on one address.
+    fn binds(&mut self) {
+        let mut taken: Vec<(Address<'a>, String)> = Vec::new();
+        let listeners = self.document.entries("listeners").map(|(name, _)| vec!["listeners", name, "bind"]);
+        for path in listeners.chain([vec!["api", "bind"]]) {
+            let Some(bind) = self.document.find(&path).and_then(Address::of) else { continue };
+            let dotted = path.join(".");
+            if let Some((_, first)) = taken.iter().find(|(other, _)| other.collides(&bind)) {
+                let message = format!("this address is taken by `{first}`; give each its own port");
+                self.complaints.push(Complaint::error(self.document.locate(&path), &dotted, message));
+            }
+            taken.push((bind, dotted));
+        }
+    }
+
+    fn actions(&mut self) {
+        for (name, _) in self.document.entries("actions") {
+            let path = ["actions", name, "connector"];
+            let (Some(connector), Some(node)) = (self.document.text(&path), self.document.find(&path)) else {
+                continue;
+            };
+            let dotted = path.join(".");
+            if !self.refer("connectors", "connector", connector, node.at, &dotted) {
+                continue;
+            }
+            let ours = self.document.text(&["actions", name, "type"]);
+            let theirs = self.document.text(&["connectors", connector, "type"]);
+            if let (Some(ours), Some(theirs)) = (ours, theirs)
+                && ours != theirs
+            {
+                let message = format!(
+                    "the action has type `{ours}`, but connector `{connector}` has type `{theirs}`; they must be the same"
+                );
+                self.complaints.push(Complaint::error(
+                    self.document.locate(&["actions", name, "type"]),
+                    format!("actions.{name}.type"),
+                    message,
+                ));
+            }
+        }
+    }
+
+    fn plugins(&mut self, config: &Config, compiler: &mut dyn Compiler) {
+        for (name, plugin) in &config.plugins {
+            let path = ["plugins", name.as_str(), "path"];
+            let at = self.document.locate(&path);
+            // A file that cannot be read has its complaint already.
+            if self.complaints.iter().any(|complaint| complaint.at == at) {
+                continue;
+            }
+            if let Err(why) = compiler.plugin(name, plugin) {
+                self.complaints.push(Complaint::error(at, path.join("."), why));
+            }
+        }
+    }
+
+    fn rules(&mut self, compiler: &mut dyn Compiler) {
+        for (name, entry) in self.document.entries("rules") {
+            self.rule_actions(name);
+            for step in ["decode", "transform"] {
+                self.plugin_uses(name, step);
+            }
+            let path = ["rules", name, "sql"];
+            let (Some(text), Some(node)) = (self.document.text(&path), self.document.find(&path)) else { continue };
+            for problem in compiler.sql(text) {
+                let at = self.inside_string(node, text, &problem.span);
+                self.complaints.push(Complaint::error(at, path.join("."), problem.message).hint(problem.hint));
+            }
+            let has_actions = |node: &Node| matches!(&node.value, Value::Array(items) if !items.is_empty());
+            if !self.document.find(&["rules", name, "actions"]).is_some_and(has_actions) {
+                let message = "the rule has no actions, so what it selects goes nowhere";
+                self.complaints.push(Complaint::warning(entry.key_at, format!("rules.{name}"), message));
+            }
+        }
+    }
+
+    fn rule_actions(&mut self, rule: &str) {
+        let mut seen = BTreeSet::new();
+        for (index, node) in self.items(&["rules", rule, "actions"]).iter().enumerate() {
+            let Some(said) = node.text() else { continue };
+            let dotted = format!("rules.{rule}.actions[{index}]");
+            let name = action_name(said);
+            if !self.refer("actions", "action", name, node.at, &dotted) {
+                continue;
+            }
+            let kind = said.strip_suffix(name).and_then(|kind| kind.strip_suffix(':'));
+            let real = self.document.text(&["actions", name, "type"]);
+            if let (Some(kind), Some(real)) = (kind, real)
+                && kind != real
+            {
+                let message = format!("action `{name}` has type `{real}`, not `{kind}`");
+                self.complaints.push(Complaint::error(node.at, &dotted, message));
+            }
+            if !seen.insert(name) {
+                let message = format!("action `{name}` is listed twice; every message would be written twice");
+                self.complaints.push(Complaint::error(node.at, dotted, message));
+            }
+        }
+    }
+
+    fn plugin_uses(&mut self, rule: &str, step: &str) {
+        for (index, item) in self.items(&["rules", rule, step]).iter().enumerate() {
+            let entry = |key: &str| item.table().and_then(|table| table.get(key)).map(|entry| &entry.node);
+            let dotted = format!("rules.{rule}.{step}[{index}]");
+            let named = entry("plugin").unwrap_or(item);
+            if let Some(plugin) = named.text() {
+                let dotted = if item.table().is_some() { format!("{dotted}.plugin") } else { dotted.clone() };
+                self.refer("plugins", "plugin", plugin, named.at, &dotted);
+            }
+            if let Some(policy) = entry("on_error").filter(|policy| policy.text() == Some("dead_letter")) {
+                let message = "`dead_letter` needs a dead letter target, which this version does not have; \
+                               use \"refuse\", \"drop\" or \"pass\"";
+                self.complaints.push(Complaint::error(policy.at, format!("{dotted}.on_error"), message));
+            }
+        }
+    }
+
+    /// Notes that `name` is used; complains if there is no such thing.
+    fn refer(&mut self, section: &'static str, noun: &str, name: &'a str, at: At, path: &str) -> bool {
+        if self.document.find(&[section, name]).is_some() {
+            self.used.insert((section, name));
+            return true;
+        }
+        let names: Vec<&str> = self.document.entries(section).map(|(name, _)| name).collect();
+        let complaint = match names.is_empty() {
+            true => Complaint::error(at, path, format!("there is no {noun} `{name}`; add [{section}.{name}]")),
+            false => Complaint::error(at, path, format!("there is no {noun} `{name}`")).suggest(name, names),
+        };
+        self.complaints.push(complaint);
+        false
+    }
+
+    fn unused(&mut self) {
+        // Functions of a plugin are used from SQL, by their own names: a plugin without a step may well be in use.
+        for (section, noun, user) in [("connectors", "connector", "action"), ("actions", "action", "rule")] {
+            for (name, entry) in self.document.entries(section) {
+                if !self.used.contains(&(section, name)) {
+                    let message = format!("no {user} uses this {noun}");
+                    self.complaints.push(Complaint::warning(entry.key_at, format!("{section}.{name}"), message));
+                }
+            }
+        }
+    }
+
+    fn items(&self, path: &[&str]) -> &'a [Node] {
+        match self.document.find(path).map(|node| &node.value) {
+            Some(Value::Array(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The place of a part of a string, if the string is written without escapes; else of the whole string.
+    fn inside_string(&self, node: &Node, text: &str, span: &std::ops::Range<usize>) -> At {
+        let source = self.document.sources.get(node.at.source).map_or("", |source| source.text.as_str());
+        let Some(raw) = source.get(node.at.start..node.at.end) else { return node.at };
+        let Some(offset) = raw.find(text).filter(|_| !text.is_empty()) else { return node.at };
+        let start = node.at.start + offset + span.start.min(text.len());
+        let end = (node.at.start + offset + span.end.min(text.len())).max(start);
+        At { start, end, ..node.at }
+    }
+}
+
+/// Where a server listens, as far as it can be told from the text.
+struct Address<'a> {
+    host: &'a str,
+    port: u16,
+}
+
+impl<'a> Address<'a> {
+    /// `host:port`, `:port` or a bare port; port 0 is any free one, and collides with nothing.
+    fn of(node: &'a Node) -> Option<Address<'a>> {
+        let (host, port) = match (&node.value, node.text()) {
+            (Value::Integer(port), _) => ("", u16::try_from(*port).ok()?),
+            (_, Some(text)) => {
+                let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+                (host, port.parse().ok()?)
+            }
+            _ => return None,
+        };
+        (port != 0).then_some(Address { host, port })
+    }
+
+    fn collides(&self, other: &Address<'_>) -> bool {
+        let all = |host: &str| matches!(host, "" | "0.0.0.0" | "[::]");
+        self.port == other.port && (self.host == other.host || all(self.host) || all(other.host))
+    }
+}
+
+/// EMQX's rule for names: a letter or digit, then letters, digits, `_` and `-`; shorter than 255 bytes.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric();
+    name.len() < 255 && name.starts_with(letters) && name.chars().all(|c| letters(c) || c == '_' || c == '-')
+}
+
+/// The name in EMQX's `type:name`; a plain name stays.
+#[must_use]
+pub fn action_name(said: &str) -> &str {
+    said.rsplit_once(':').map_or(said, |(_, name)| name)
+}

@@ -1,0 +1,160 @@
+//! Whether an action's Kafka can be reached: a metadata probe at intervals, and what error events say in between.
+//!
+//! Health is only shown. It never decides about a record: those wait in the window until Kafka answers.
+
+use std::fmt;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+use rdkafka::producer::Producer;
+
+use super::config::{ActionConfig, ConnectorConfig};
+use super::delivery::words;
+use super::native::Code;
+use super::producer::ActionProducer;
+
+/// A topic that nobody has: asking for it shows whether a broker answers, without listing a large cluster.
+const PROBE_TOPIC: &str = "millstream-connectivity-probe";
+/// While not connected, the probe looks this often.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// EMQX's states of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not yet, or not any more; records wait.
+    Connecting,
+    Connected,
+    /// The last probe failed before any had succeeded.
+    Disconnected,
+}
+
+impl State {
+    /// All states, for whoever shows one line for each.
+    pub const ALL: [State; 3] = [State::Connecting, State::Connected, State::Disconnected];
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Connecting => "connecting",
+            State::Connected => "connected",
+            State::Disconnected => "disconnected",
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub state: State,
+    /// Why it is not connected, in words; empty when connected.
+    pub reason: String,
+}
+
+pub(super) struct Health {
+    action: String,
+    topic: String,
+    must_exist: bool,
+    interval: Duration,
+    timeout: Duration,
+    inner: Mutex<Inner>,
+    wake: Condvar,
+}
+
+struct Inner {
+    status: Status,
+    was_connected: bool,
+    stopping: bool,
+}
+
+impl Health {
+    pub(super) fn new(action: &str, connector: &ConnectorConfig, config: &ActionConfig) -> Health {
+        let fixed = (!config.parameters.topic.contains("${")).then(|| config.parameters.topic.clone());
+        let wanted = connector.health_check_topic.clone().or(fixed);
+        Health {
+            action: action.to_owned(),
+            must_exist: wanted.is_some(),
+            topic: wanted.unwrap_or_else(|| PROBE_TOPIC.to_owned()),
+            interval: config.resource_opts.health_check_interval.duration().max(Duration::from_millis(100)),
+            timeout: connector.metadata_request_timeout.duration(),
+            inner: Mutex::new(Inner {
+                status: Status { state: State::Connecting, reason: "not yet connected".to_owned() },
+                was_connected: false,
+                stopping: false,
+            }),
+            wake: Condvar::new(),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.inner.lock().status.clone()
+    }
+
+    pub(super) fn stop(&self) {
+        self.inner.lock().stopping = true;
+        self.wake.notify_all();
+    }
+
+    /// The probe thread.
+    pub(super) fn run(&self, producer: &ArcSwap<ActionProducer>) {
+        loop {
+            let problem = self.probe(&producer.load_full());
+            let connected = problem.is_none();
+            self.note(problem);
+            let mut inner = self.inner.lock();
+            if !inner.stopping {
+                self.wake.wait_for(&mut inner, if connected { self.interval } else { RETRY.min(self.interval) });
+            }
+            if inner.stopping {
+                return;
+            }
+        }
+    }
+
+    fn probe(&self, producer: &ActionProducer) -> Option<String> {
+        let metadata = match producer.producer().client().fetch_metadata(Some(&self.topic), self.timeout) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let known = self.inner.lock().status.reason.clone();
+                let last = if known.is_empty() { String::new() } else { format!("; last error: {known}") };
+                let last = if known.contains("last error") || known.starts_with("not yet") { String::new() } else { last };
+                return Some(format!("no broker answers: {error}{last}"));
+            }
+        };
+        let error = metadata.topics().iter().find_map(|topic| topic.error())?;
+        self.must_exist.then(|| format!("topic `{}`: {}", self.topic, words(error)))
+    }
+
+    /// An error event: kept as the reason while not connected, and a reason to look again at once.
+    pub(super) fn note_error(&self, code: Code, reason: &str) {
+        tracing::debug!(action = self.action, code = code as i32, reason, "Kafka client error");
+        if code == Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN {
+            self.note(Some("all brokers are down".to_owned()));
+            self.wake.notify_all();
+        } else {
+            let mut inner = self.inner.lock();
+            if inner.status.state != State::Connected {
+                inner.status.reason = reason.to_owned();
+            }
+        }
+    }
+
+    fn note(&self, problem: Option<String>) {
+        let mut inner = self.inner.lock();
+        let state = match (&problem, inner.was_connected) {
+            (None, _) => State::Connected,
+            (Some(_), true) => State::Connecting,
+            (Some(_), false) => State::Disconnected,
+        };
+        let changed = inner.status.state != state;
+        inner.was_connected |= problem.is_none();
+        inner.status = Status { state, reason: problem.unwrap_or_default() };
+        if changed {
+            let (action, reason) = (&self.action, &inner.status.reason);
+            match state {
+                State::Connected => tracing::info!(action, "Kafka is connected"),
+                _ => tracing::warn!(action, %state, reason, "Kafka is not connected; records wait"),
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What the MQTT front is told: listeners, limits, who may connect, who may do what. Names are EMQX's.
+//!
+//! Only data and its checks; nothing here opens a file or a socket.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use crate::message::QoS;
+use crate::units::{ByteSize, Millis};
+
+/// One `[listeners.NAME]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// Default: the listener's name, if it is one of the types; otherwise `tcp`.
+    #[serde(rename = "type", default)]
+    pub kind: Option<ListenerKind>,
+    #[serde(deserialize_with = "bind_address")]
+    pub bind: SocketAddr,
+    /// Connections at the same time, handshakes included; one more is closed at once.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: usize,
+    #[serde(default)]
+    pub ssl_options: Option<SslOptions>,
+    #[serde(default)]
+    pub websocket: WebSocketOptions,
+}
+
+impl ListenerConfig {
+    /// A plain TCP listener, all else default.
+    #[must_use]
+    pub fn tcp(bind: SocketAddr) -> ListenerConfig {
+        ListenerConfig {
+            kind: Some(ListenerKind::Tcp),
+            bind,
+            max_connections: default_max_connections(),
+            ssl_options: None,
+            websocket: WebSocketOptions::default(),
+        }
+    }
+
+    /// What this listener speaks, its name `name` being the default.
+    #[must_use]
+    pub fn kind(&self, name: &str) -> ListenerKind {
+        self.kind.unwrap_or(match name {
+            "ssl" => ListenerKind::Ssl,
+            "ws" => ListenerKind::Ws,
+            "wss" => ListenerKind::Wss,
+            _ => ListenerKind::Tcp,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListenerKind {
+    Tcp,
+    Ssl,
+    Ws,
+    Wss,
+}
+
+impl ListenerKind {
+    #[must_use]
+    pub fn is_tls(self) -> bool {
+        self == ListenerKind::Ssl || self == ListenerKind::Wss
+    }
+
+    #[must_use]
+    pub fn is_websocket(self) -> bool {
+        self == ListenerKind::Ws || self == ListenerKind::Wss
+    }
+}
+
+/// TLS of an `ssl` or `wss` listener. Files are PEM.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SslOptions {
+    pub certfile: PathBuf,
+    pub keyfile: PathBuf,
+    /// Certificates of the authorities that may sign client certificates.
+    #[serde(default)]
+    pub cacertfile: Option<PathBuf>,
+    #[serde(default)]
+    pub verify: Verify,
+    /// With `verify_peer`: refuse a client that shows no certificate.
+    #[serde(default)]
+    pub fail_if_no_peer_cert: bool,
+    /// The common name of the client certificate takes the place of CONNECT's user name.
+    #[serde(default)]
+    pub use_cert_cn_as_username: bool,
+    /// The common name of the client certificate takes the place of CONNECT's client id.
+    #[serde(default)]
+    pub use_cert_cn_as_clientid: bool,
+    #[serde(default = "default_versions")]
+    pub versions: Vec<TlsVersion>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    #[default]
+    VerifyNone,
+    VerifyPeer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum TlsVersion {
+    #[serde(rename = "tlsv1.2")]
+    V12,
+    #[serde(rename = "tlsv1.3")]
+    V13,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocketOptions {
+    pub mqtt_path: String,
+}
+
+impl Default for WebSocketOptions {
+    fn default() -> WebSocketOptions {
+        WebSocketOptions { mqtt_path: "/mqtt".to_owned() }
+    }
+}
+
+/// `[mqtt]`: limits for every listener.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MqttConfig {
+    /// How long a client may take from connecting until its CONNECT is complete, TLS and WebSocket included.
+    pub idle_timeout: Millis,
+    /// The largest packet that is taken, whole.
+    pub max_packet_size: ByteSize,
+    /// Bytes.
+    pub max_clientid_len: usize,
+    /// At most 128, the limit of every topic index of this process.
+    pub max_topic_levels: usize,
+    #[serde(deserialize_with = "qos")]
+    pub max_qos_allowed: QoS,
+    /// Topic aliases that one client may use.
+    pub max_topic_alias: u16,
+    pub retain_available: bool,
+    pub wildcard_subscription: bool,
+    pub shared_subscription: bool,
+    /// 3.1.1 has no No Local; `true` treats every 3.1.1 subscription as if it had it.
+    pub ignore_loop_deliver: bool,
+    /// Seconds that clients must use instead of their own keep-alive, if set.
+    pub server_keepalive: Option<u16>,
+    /// A client is gone after its keep-alive times this without a packet.
+    #[serde(deserialize_with = "multiplier")]
+    pub keepalive_multiplier: f64,
+    /// How long a 3.1.1 session with `clean_session = 0` outlives its connection; 5.0 clients say it themselves.
+    pub session_expiry_interval: Millis,
+    /// Sessions in memory, connected or not; one more is refused with 0x97.
+    pub max_sessions: usize,
+    /// Filters of one client.
+    pub max_subscriptions: usize,
+    /// Unacknowledged messages in each direction: announced as Receive Maximum, and the window towards subscribers.
+    pub max_inflight: u16,
+    /// Messages of one client, of any QoS, that may be unsettled before its socket is not read any more ...
+    pub max_outstanding: usize,
+    /// ... and their bytes.
+    pub max_outstanding_bytes: ByteSize,
+    /// Messages that wait for one subscriber; the oldest QoS 0 message, else the oldest of all, makes room.
+    pub max_mqueue_len: usize,
+    /// ... and their bytes.
+    pub max_mqueue_bytes: ByteSize,
+    /// Whether QoS 0 messages wait for an absent subscriber.
+    pub mqueue_store_qos0: bool,
+    pub max_retained_messages: usize,
+    /// Topics and payloads of all retained messages.
+    pub max_retained_bytes: ByteSize,
+    /// A client that takes nothing of what waits for it for so long is closed.
+    pub send_timeout: Millis,
+}
+
+impl Default for MqttConfig {
+    fn default() -> MqttConfig {
+        MqttConfig {
+            idle_timeout: Millis::from_secs(15),
+            max_packet_size: ByteSize::mib(1),
+            max_clientid_len: 65_535,
+            max_topic_levels: 128,
+            max_qos_allowed: QoS::ExactlyOnce,
+            max_topic_alias: 256,
+            retain_available: true,
+            wildcard_subscription: true,
+            shared_subscription: true,
+            ignore_loop_deliver: false,
+            server_keepalive: None,
+            keepalive_multiplier: 1.5,
+            session_expiry_interval: Millis::from_secs(7200),
+            max_sessions: 1_000_000,
+            max_subscriptions: 10_000,
+            max_inflight: 1024,
+            max_outstanding: 4096,
+            max_outstanding_bytes: ByteSize::mib(8),
+            max_mqueue_len: 1000,
+            max_mqueue_bytes: ByteSize::mib(16),
+            mqueue_store_qos0: true,
+            max_retained_messages: 1_000_000,
+            max_retained_bytes: ByteSize::mib(256),
+            send_timeout: Millis::from_secs(15),
+        }
+    }
+}
+
+/// `[authentication]`. Without users, client certificates or `allow_anonymous`, listeners serve this machine only.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthenticationConfig {
+    /// One `name:hash` a line; the hash is argon2's PHC string (`$argon2id$v=19$...`).
+    pub users_file: Option<PathBuf>,
+    /// Clients without user name and password are let in.
+    pub allow_anonymous: Option<bool>,
+}
+
+/// `[authorization]`: the first rule that fits decides.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthorizationConfig {
+    /// When no rule fits.
+    pub no_match: Permission,
+    pub rules: Vec<RuleConfig>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    #[default]
+    Allow,
+    Deny,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Publish,
+    Subscribe,
+    #[default]
+    All,
+}
+
+/// One rule: who (all that are given must fit), what, and where.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleConfig {
+    pub permission: Permission,
+    #[serde(default)]
+    pub action: Action,
+    #[serde(default)]
+    pub clientid: Option<String>,
+    #[serde(default)]
+    pub username: Option<String>,
+    /// One address or a network, like `10.0.0.0/8`.
+    #[serde(default)]
+    pub ipaddr: Option<String>,
+    /// Topic filters; `${clientid}` and `${username}` stand for the client's own, never for a wildcard.
+    pub topics: Vec<String>,
+}
+
+fn default_max_connections() -> usize {
+    1_024_000
+}
+
+fn default_versions() -> Vec<TlsVersion> {
+    vec![TlsVersion::V13, TlsVersion::V12]
+}
+
+/// `"127.0.0.1:1883"`, or as in EMQX only the port: `1883` or `":1883"`, which means all addresses.
+fn bind_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Bind {
+        Port(u16),
+        Text(String),
+    }
+    let all = |port| SocketAddr::from(([0, 0, 0, 0], port));
+    let text = match Bind::deserialize(deserializer)? {
+        Bind::Port(port) => return Ok(all(port)),
+        Bind::Text(text) => text,
+    };
+    let port = text.strip_prefix(':').unwrap_or(&text);
+    match (text.parse(), port.parse()) {
+        (Ok(address), _) => Ok(address),
+        (_, Ok(port)) => Ok(all(port)),
+        _ => Err(de::Error::custom(format!(
+            "`{text}` is not an address to listen on; write \"IP:PORT\", like \"0.0.0.0:1883\", or only the port"
+        ))),
+    }
+}
+
+fn qos<'de, D: Deserializer<'de>>(deserializer: D) -> Result<QoS, D::Error> {
+    let n = u8::deserialize(deserializer)?;
+    QoS::from_u8(n).ok_or_else(|| de::Error::custom(format!("{n} is not a QoS; write 0, 1 or 2")))
+}
+
+fn multiplier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let factor = f64::deserialize(deserializer)?;
+    if (1.0..=100.0).contains(&factor) {
+        return Ok(factor);
+    }
+    Err(de::Error::custom(format!("{factor} is not a keep-alive multiplier; write 1.5, or another number from 1 to 100")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_takes_its_type_from_its_name() {
+        let config: ListenerConfig = toml::from_str(r#"bind = "0.0.0.0:1883""#).unwrap();
+        assert_eq!(config.kind("wss"), ListenerKind::Wss);
+        assert_eq!(config.kind("factory"), ListenerKind::Tcp);
+        for (text, port) in [("bind = 1884", 1884), (r#"bind = ":1885""#, 1885), (r#"bind = "[::1]:1""#, 1)] {
+            assert_eq!(toml::from_str::<ListenerConfig>(text).unwrap().bind.port(), port);
+        }
+    }
+
+    #[test]
+    fn emqx_names_are_read_and_others_are_not() {
+        let config: MqttConfig =
+            toml::from_str("max_packet_size = \"2MB\"\nidle_timeout = \"3s\"\nmax_qos_allowed = 1").unwrap();
+        assert_eq!(config.max_packet_size, ByteSize::mib(2));
+        assert_eq!(config.max_qos_allowed, QoS::AtLeastOnce);
+        for bad in ["max_paket_size = 1", "max_qos_allowed = 3", "keepalive_multiplier = 0.1", "idle_timeout = 3"] {
+            assert!(toml::from_str::<MqttConfig>(bad).is_err(), "{bad}");
+        }
+        let ssl = "certfile = \"a\"\nkeyfile = \"b\"\nverify = \"verify_peer\"\nversions = [\"tlsv1.3\"]";
+        let ssl: SslOptions = toml::from_str(ssl).unwrap();
+        assert_eq!((ssl.verify, ssl.versions.len()), (Verify::VerifyPeer, 1));
+        assert!(toml::from_str::<ListenerConfig>("bind = \"nowhere\"").is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! From a byte stream to a session: reads CONNECT, decides, answers.
+//!
+//! Everything that waits happens before the session is attached, so that giving up in time (the caller does that) never
+//! leaves a session with a connection that does not exist.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::Connection;
+use crate::message::{Client, ClientId, ProtocolVersion};
+use crate::mqtt::acl::ClientRules;
+use crate::mqtt::auth::{self, Credentials};
+use crate::mqtt::broker::Broker;
+use crate::mqtt::codec::{self, ConnAck, ConnectError, DecodeError, Encoder};
+use crate::mqtt::mailbox::Link;
+use crate::mqtt::packet::{Connect, Reason};
+use crate::mqtt::router::is_reserved;
+use crate::mqtt::session::{Agreement, Expiry};
+use crate::mqtt::sessions::Attach;
+use crate::mqtt::tls::PeerCertificate;
+
+/// A connected peer before CONNECT.
+#[derive(Debug)]
+pub struct Peer<S> {
+    pub stream: S,
+    pub address: SocketAddr,
+    pub certificate: PeerCertificate,
+    pub cn_as_username: bool,
+    pub cn_as_clientid: bool,
+}
+
+impl<S> Peer<S> {
+    /// A peer without a certificate.
+    #[must_use]
+    pub fn plain(stream: S, address: SocketAddr) -> Peer<S> {
+        Peer {
+            stream,
+            address,
+            certificate: PeerCertificate::default(),
+            cn_as_username: false,
+            cn_as_clientid: false,
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("the connection was lost before CONNECT: {0}")]
+    Lost(#[from] std::io::Error),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("refused with reason {0:?}")]
+    Reason(Reason),
+}
+
+/// Reads CONNECT and answers it. The caller limits the time.
+pub async fn open<S>(mut peer: Peer<S>, broker: &Arc<Broker>, link: &Arc<Link>) -> Result<Box<Connection<S>>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limit = broker.config.max_packet_size.as_usize();
+    let (connect, rest) = match read_connect(&mut peer.stream, limit).await {
+        Ok(read) => read,
+        Err(refused) => {
+            if let Refused::Connect(error) = &refused
+                && let Some((version, reason)) = error.answer()
+            {
+                refuse(&mut peer.stream, version, reason).await;
+            }
+            return Err(refused);
+        }
+    };
+    let version = connect.version;
+    match admit(&peer, &connect, broker).await {
+        Ok((client, rules, assigned)) => attach(peer, broker, link, connect, client, rules, assigned, rest).await,
+        Err(reason) => {
+            refuse(&mut peer.stream, version, reason).await;
+            Err(Refused::Reason(reason))
+        }
+    }
+}
+
+async fn read_connect<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) -> Result<(Connect, Bytes), Refused> {
+    let mut buffer = BytesMut::with_capacity(512);
+    loop {
+        // Anything but CONNECT is not worth waiting for.
+        if buffer.first().is_some_and(|first| *first != 0x10) {
+            return Err(ConnectError::NotConnect.into());
+        }
+        match codec::cut(&buffer, limit) {
+            Ok(Some(frame)) => {
+                let connect = codec::decode_connect(&frame)?;
+                let len = frame.bytes.len();
+                return Ok((connect, buffer.split_off(len).freeze()));
+            }
+            Ok(None) => {}
+            // The version is within reach even if the packet is too large to be read.
+            Err(error @ DecodeError::TooLarge { .. }) if buffer.get(2..).is_some_and(|rest| rest.contains(&5)) => {
+                return Err(ConnectError::Invalid(ProtocolVersion::V5, error).into());
+            }
+            Err(error) => return Err(ConnectError::Invalid(ProtocolVersion::V4, error).into()),
+        }
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+/// Who it is and whether it may connect; `true` when the client id is one that the broker made up.
+async fn admit<S>(
+    peer: &Peer<S>,
+    connect: &Connect,
+    broker: &Broker,
+) -> Result<(Arc<Client>, Arc<ClientRules>, bool), Reason> {
+    let config = &broker.config;
+    if connect.authentication_method {
+        return Err(Reason::BadAuthenticationMethod);
+    }
+    let common_name = peer.certificate.common_name.as_deref().filter(|_| peer.certificate.verified);
+    let certified_id = common_name.filter(|_| peer.cn_as_clientid);
+    let asked = certified_id.unwrap_or(&connect.client_id);
+    let assigned = asked.is_empty();
+    if assigned && connect.version == ProtocolVersion::V4 && !connect.clean_start {
+        // MQTT-3.1.3-8 of 3.1.1.
+        return Err(Reason::ClientIdentifierNotValid);
+    }
+    if asked.len() > config.max_clientid_len {
+        return Err(Reason::ClientIdentifierNotValid);
+    }
+    let id = if assigned { ClientId::new(&made_up_id()) } else { ClientId::new(asked) };
+    let certified_name = common_name.filter(|_| peer.cn_as_username);
+    let username = certified_name.map(str::to_owned).or_else(|| connect.username.clone());
+    let credentials = Credentials {
+        username: username.clone(),
+        password: connect.password.clone(),
+        certificate: peer.certificate.verified,
+        name_from_certificate: certified_name.is_some(),
+    };
+    broker.authenticator.load_full().check(&credentials).await?;
+    let client = Arc::new(Client {
+        id,
+        username: username.map(Arc::from),
+        peer: peer.address,
+        version: connect.version,
+        attrs: BTreeMap::new(),
+    });
+    let rules = broker.resolve_rules(&client);
+    if let Some(will) = &connect.will {
+        if will.qos > config.max_qos_allowed {
+            return Err(Reason::QoSNotSupported);
+        }
+        if will.retain && !config.retain_available {
+            return Err(Reason::RetainNotSupported);
+        }
+        if is_reserved(&will.topic) || !rules.may_publish(will.topic.as_str()) {
+            broker.metrics.unauthorized.add(1);
+            return Err(Reason::NotAuthorized);
+        }
+    }
+    Ok((client, rules, assigned))
+}
+
+fn made_up_id() -> String {
+    format!("auto-{:016X}", u64::from_be_bytes(auth::random()))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where all parts of a connection meet")]
+async fn attach<S>(
+    mut peer: Peer<S>,
+    broker: &Arc<Broker>,
+    link: &Arc<Link>,
+    connect: Connect,
+    client: Arc<Client>,
+    rules: Arc<ClientRules>,
+    assigned: bool,
+    rest: Bytes,
+) -> Result<Box<Connection<S>>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = &broker.config;
+    let v5 = connect.version == ProtocolVersion::V5;
+    let server_keep_alive = config.server_keepalive.filter(|_| v5);
+    let keep_alive = server_keep_alive.unwrap_or(connect.keep_alive);
+    let expiry = match (v5, connect.clean_start) {
+        (true, _) => Expiry::from_secs(connect.session_expiry_interval.unwrap_or(0)),
+        (false, true) => Expiry::After(Duration::ZERO),
+        (false, false) => Expiry::After(config.session_expiry_interval.duration()),
+    };
+    let agreement = Agreement {
+        version: connect.version,
+        expiry,
+        receive_maximum: config.max_inflight.max(1),
+        send_maximum: connect.receive_maximum.min(config.max_inflight),
+    };
+    let max_packet_size = connect.maximum_packet_size.map_or(usize::MAX, |n| n as usize);
+    let encoder = Encoder { version: connect.version, max_packet_size };
+    let attached = broker.sessions.attach(Attach {
+        client: &client,
+        clean_start: connect.clean_start,
+        agreement,
+        will: connect.will,
+        link,
+    });
+    let Ok(attached) = attached else {
+        refuse(&mut peer.stream, connect.version, Reason::QuotaExceeded).await;
+        return Err(Refused::Reason(Reason::QuotaExceeded));
+    };
+    // Nothing below may wait: the session has a connection from here on.
+    let mut out = BytesMut::new();
+    let connack = ConnAck {
+        session_present: attached.session_present,
+        assigned_client_id: assigned.then(|| client.id.as_str()),
+        session_expiry_interval: None,
+        server_keep_alive,
+        receive_maximum: agreement.receive_maximum,
+        maximum_packet_size: u32::try_from(config.max_packet_size.0).unwrap_or(u32::MAX),
+        topic_alias_maximum: config.max_topic_alias,
+        maximum_qos: config.max_qos_allowed,
+        retain_available: config.retain_available,
+        wildcard_subscription_available: config.wildcard_subscription,
+        shared_subscription_available: config.shared_subscription,
+    };
+    let said = encoder.connack(&mut out, &connack);
+    let keep_alive = match keep_alive {
+        0 => None,
+        seconds => Some(Duration::from_secs_f64(f64::from(seconds) * config.keepalive_multiplier)),
+    };
+    let mut connection =
+        Connection::new(peer.stream, broker.clone(), link.clone(), attached, client, rules, encoder, keep_alive);
+    connection.begin(out, rest, said);
+    Ok(connection)
+}
+
+async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, version: ProtocolVersion, reason: Reason) {
+    let mut out = BytesMut::new();
+    if Encoder::unlimited(version).refuse(&mut out, reason) {
+        // The peer may be gone; there is nobody else to tell.
+        let _ = stream.write_all(&out).await;
+        let _ = stream.shutdown().await;
+    }
+}

@@ -1,0 +1,197 @@
+//! Takes in what the client sends: decodes every whole frame of one read, then hands all its messages over at once.
+
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::scratch::Scratch;
+use super::{Connection, End, apply, said};
+use crate::ack::{AckGroup, AckHandle, Outcome};
+use crate::message::{Message, MessageId, ProtocolVersion, QoS};
+use crate::mqtt::acks::Owed;
+use crate::mqtt::broker::Now;
+use crate::mqtt::mailbox::Kick;
+use crate::mqtt::packet::{Packet, Publish, Reason};
+use crate::mqtt::router::is_reserved;
+use crate::mqtt::session::{Admission, Session};
+use crate::pipeline::Inbound;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// One read's worth of packets; `false` when nothing came.
+    pub(super) fn take_in(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+        out: &mut BytesMut,
+    ) -> Result<bool, End> {
+        let fresh = !self.input.is_paused();
+        let data = match self.input.poll_next(&mut self.stream, &mut scratch.read, cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(data)) if !data.is_empty() => data,
+            Poll::Ready(_) => return Err(End::Lost),
+        };
+        let now = Now::read();
+        self.heard = now.instant;
+        if fresh {
+            self.broker.metrics.bytes_received.add(data.len() as u64);
+        }
+        // What came before a mistake was right, and goes on its way.
+        let taken = self.take_packets(&data, now, scratch, out);
+        let handed = self.hand_over(scratch);
+        taken?;
+        handed?;
+        Ok(true)
+    }
+
+    fn take_packets(
+        &mut self,
+        data: &Bytes,
+        now: Now,
+        scratch: &mut Scratch,
+        out: &mut BytesMut,
+    ) -> Result<(), End> {
+        let cell = self.cell.clone();
+        let Some(mut session) = cell.lock(&self.link) else { return Err(End::Kicked(Kick::TakenOver)) };
+        if !self.broker.are_current(&self.rules) {
+            self.rules = self.broker.resolve_rules(&self.client);
+            self.topics.forget();
+        }
+        let mut at = 0;
+        while at < data.len() {
+            if !self.may_take() {
+                self.input.give_back(data.slice(at..));
+                return Ok(());
+            }
+            let decoded = self.decoder.decode(&data[at..]).map_err(|error| {
+                tracing::debug!(client = %self.client.id, %error, "closing the connection");
+                End::Close(error.reason())
+            })?;
+            let Some((packet, len)) = decoded else {
+                self.input.give_back_partial(&data[at..]);
+                return Ok(());
+            };
+            at += len;
+            match packet {
+                Packet::Publish(publish) => self.take_publish(&mut session, publish, data, now, scratch)?,
+                Packet::PubAck(ack) => apply(session.handle_puback(ack), &self.encoder, out)?,
+                Packet::PubRec(ack) => apply(session.handle_pubrec(ack), &self.encoder, out)?,
+                Packet::PubRel(ack) => apply(session.handle_pubrel(ack), &self.encoder, out)?,
+                Packet::PubComp(ack) => apply(session.handle_pubcomp(ack), &self.encoder, out)?,
+                Packet::Subscribe(subscribe) => self.subscribe(&mut session, subscribe, now, out)?,
+                Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&mut session, unsubscribe, out)?,
+                Packet::PingReq => said(self.encoder.pingresp(out))?,
+                Packet::Disconnect(disconnect) => {
+                    apply(session.handle_disconnect(disconnect.session_expiry_interval), &self.encoder, out)?;
+                    return Err(End::Goodbye { normal: disconnect.normal });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_publish(
+        &mut self,
+        session: &mut Session,
+        publish: Publish<'_>,
+        data: &Bytes,
+        now: Now,
+        scratch: &mut Scratch,
+    ) -> Result<(), End> {
+        let broker = &*self.broker;
+        if publish.qos > broker.config.max_qos_allowed {
+            return Err(End::Close(Reason::QoSNotSupported));
+        }
+        if publish.retain && !broker.config.retain_available {
+            return Err(End::Close(Reason::RetainNotSupported));
+        }
+        let rules = &self.rules;
+        let topic = self
+            .topics
+            .resolve(publish.topic, publish.topic_alias, |name| !is_reserved(name) && rules.may_publish(name.as_str()))
+            .map_err(End::Close)?;
+        let owed = match (publish.qos, publish.id) {
+            (QoS::AtLeastOnce, Some(id)) => Owed::PubAck(id),
+            (QoS::ExactlyOnce, Some(id)) => Owed::PubRec(id),
+            _ => Owed::Nothing,
+        };
+        if !topic.allowed {
+            broker.metrics.unauthorized.add(1);
+            return match owed {
+                Owed::Nothing => Ok(()),
+                // 3.1.1 cannot be told; an acknowledgement would be a lie (MQTT-3.3.5-2).
+                _ if self.client.version == ProtocolVersion::V4 => Err(End::Close(Reason::NotAuthorized)),
+                owed => {
+                    self.acks.decide(owed, Reason::NotAuthorized);
+                    Ok(())
+                }
+            };
+        }
+        if let Some(id) = publish.id {
+            match session.handle_publish(id, publish.qos, self.acks.owed()) {
+                Admission::Take => {}
+                Admission::Wait => return Ok(()),
+                Admission::AcknowledgeAgain => {
+                    self.acks.decide(owed, Reason::Success);
+                    return Ok(());
+                }
+                Admission::Exceeded => return Err(End::Close(Reason::ReceiveMaximumExceeded)),
+            }
+        }
+        let message = Message {
+            id: MessageId::next(now.unix_millis),
+            client: self.client.clone(),
+            topic: topic.name.clone(),
+            payload: data.slice_ref(publish.payload),
+            qos: publish.qos,
+            retain: publish.retain,
+            dup: publish.dup,
+            properties: publish.properties,
+            received_at: now.unix_millis,
+        };
+        if message.retain {
+            broker.retained.put(&message, &broker.metrics);
+        }
+        if !broker.router.is_empty() {
+            let generation = broker.router.generation();
+            if topic.unrouted_in != Some(generation) {
+                let routed = broker.router.route(&message, &self.client.id, &broker.metrics);
+                topic.unrouted_in = (!routed.matched).then_some(generation);
+                if routed.queued > 0 {
+                    scratch.routed.push(scratch.batch.len() as u32);
+                }
+            }
+        }
+        self.acks.expect(owed, message.payload.len() + message.topic.as_str().len());
+        scratch.batch.push(Inbound { message, ack: AckHandle::detached() });
+        Ok(())
+    }
+
+    /// Opens the promises for one read's messages and gives them to the pipeline, all at once.
+    fn hand_over(&mut self, scratch: &mut Scratch) -> Result<(), End> {
+        if scratch.batch.is_empty() {
+            return Ok(());
+        }
+        self.broker.metrics.messages_received.add(scratch.batch.len() as u64);
+        let group = AckGroup::open(scratch.batch.len(), &self.signal);
+        for (slot, inbound) in scratch.batch.iter_mut().enumerate() {
+            inbound.ack = group.handle(slot);
+        }
+        for index in scratch.routed.drain(..) {
+            if let Some(inbound) = scratch.batch.get(index as usize) {
+                inbound.ack.branch().settle(Outcome::Delivered);
+            }
+        }
+        self.acks.open(group);
+        match self.broker.ingress.try_submit(self.shard, &mut scratch.batch) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let (ingress, shard) = (self.broker.ingress.clone(), self.shard);
+                let mut batch = std::mem::take(&mut scratch.batch);
+                self.submission = Some(Box::pin(async move { ingress.submit(shard, &mut batch).await }));
+                Ok(())
+            }
+            Err(_) => Err(End::Close(Reason::ServerShuttingDown)),
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! One client's connection: a single future that reads, decides, hands over, acknowledges and delivers.
+//!
+//! Each wake-up does all that is possible and then writes once. It waits for nothing but its socket, its bell, its
+//! acknowledgements, room in the pipeline and its timer; memory is held only while something is under way.
+
+mod deliver;
+mod handshake;
+mod inbound;
+mod input;
+mod scratch;
+mod subscribe;
+mod topics;
+#[cfg(test)]
+mod tests;
+
+pub use handshake::{Peer, Refused, open};
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Sleep;
+
+use self::input::Input;
+use self::scratch::Scratch;
+use self::topics::Topics;
+use super::acks::Acks;
+use super::acl::ClientRules;
+use super::broker::{Broker, Now};
+use super::codec::{AckKind, Decoder, Encoder};
+use super::mailbox::{Kick, Link};
+use super::packet::Reason;
+use super::session::Effect;
+use super::sessions::{Attached, Farewell, LastWill, SessionCell};
+use crate::ack::AckSignal;
+use crate::message::{Client, ProtocolVersion};
+use crate::pipeline::{Closed, ShardId};
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer closed, or its socket broke.
+    Lost,
+    /// DISCONNECT; `normal` when the will is not wanted.
+    Goodbye { normal: bool },
+    /// We close; an MQTT 5 client is told why.
+    Close(Reason),
+    Kicked(Kick),
+}
+
+/// A hand-over that waits for room in the pipeline.
+type Submission = Pin<Box<dyn Future<Output = Result<(), Closed>> + Send>>;
+
+/// A connection with its session.
+pub struct Connection<S> {
+    stream: S,
+    broker: Arc<Broker>,
+    link: Arc<Link>,
+    cell: Arc<SessionCell>,
+    client: Arc<Client>,
+    rules: Arc<ClientRules>,
+    shard: ShardId,
+    decoder: Decoder,
+    encoder: Encoder,
+    signal: Arc<AckSignal>,
+    acks: Acks,
+    topics: Topics,
+    input: Input,
+    submission: Option<Submission>,
+    /// Written by us, not taken by the socket yet.
+    out: BytesMut,
+    /// The transport may hold bytes that it took.
+    unflushed: bool,
+    /// The session may hold packets that the connection before left unacknowledged.
+    resending: bool,
+    draining: bool,
+    keep_alive: Option<Duration>,
+    /// When the client was last heard of.
+    heard: Instant,
+    /// Since when the socket takes nothing.
+    stalled: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    displaced_will: Option<LastWill>,
+    failed: Option<End>,
+}
+
+/// Rounds of work in one wake-up, before other connections get their turn.
+const ROUNDS: usize = 4;
+/// With more than this to write, nothing new is produced.
+const OUT_HIGH: usize = 64 << 10;
+/// How long a last word may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    #[expect(clippy::too_many_arguments, reason = "called in one place, with one value of each type")]
+    fn new(
+        stream: S,
+        broker: Arc<Broker>,
+        link: Arc<Link>,
+        attached: Attached,
+        client: Arc<Client>,
+        rules: Arc<ClientRules>,
+        encoder: Encoder,
+        keep_alive: Option<Duration>,
+    ) -> Box<Connection<S>> {
+        broker.metrics.connections_accepted.add(1);
+        broker.metrics.connections_current.add(1);
+        let config = &broker.config;
+        Box::new(Connection {
+            shard: broker.ingress.shard_of(&client.id),
+            decoder: Decoder { version: client.version, max_packet_size: config.max_packet_size.as_usize() },
+            encoder,
+            signal: AckSignal::new(),
+            acks: Acks::default(),
+            topics: Topics::new(config.max_topic_alias, config.max_topic_levels),
+            input: Input::default(),
+            submission: None,
+            out: BytesMut::new(),
+            unflushed: false,
+            resending: true,
+            draining: false,
+            keep_alive,
+            heard: Instant::now(),
+            stalled: None,
+            timer: None,
+            displaced_will: attached.displaced_will,
+            failed: None,
+            cell: attached.cell,
+            stream,
+            broker,
+            link,
+            client,
+            rules,
+        })
+    }
+
+    /// CONNACK is the first thing to write; `rest` came behind CONNECT.
+    fn begin(&mut self, connack: BytesMut, rest: Bytes, said: bool) {
+        self.out = connack;
+        self.input = Input::new(rest);
+        if !said {
+            // Not even CONNACK fits what the client takes.
+            self.failed = Some(End::Close(Reason::PacketTooLarge));
+        }
+    }
+
+    /// Serves the client until one side ends it, then leaves the session.
+    pub async fn run(mut self: Box<Self>) {
+        if let Some(will) = self.displaced_will.take() {
+            let broker = self.broker.clone();
+            Box::pin(async move { broker.publish_will(will).await }).await;
+        }
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        Box::pin(self.close(end)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        scratch::with(|scratch| {
+            let mut out = std::mem::take(if self.out.is_empty() { &mut scratch.out } else { &mut self.out });
+            let polled = self.turn(cx, scratch, &mut out);
+            if out.is_empty() {
+                scratch.out = out;
+            } else {
+                self.out = out;
+            }
+            match polled {
+                Ok(()) => Poll::Pending,
+                Err(end) => Poll::Ready(end),
+            }
+        })
+    }
+
+    /// All that can be done now; `Ok` when a wake-up for more is arranged.
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, out: &mut BytesMut) -> Result<(), End> {
+        if let Some(end) = self.failed {
+            return Err(end);
+        }
+        for _ in 0..ROUNDS {
+            let mut progress = self.link.bell.poll_rung(cx).is_ready();
+            match self.link.kicked() {
+                Some(Kick::Drain) => self.draining = true,
+                Some(kick) => return Err(End::Kicked(kick)),
+                None => {}
+            }
+            progress |= self.signal.poll_settled(cx).is_ready();
+            self.release(out)?;
+            progress |= self.poll_submission(cx)?;
+            if !self.draining {
+                if self.may_take() && out.len() < OUT_HIGH {
+                    progress |= self.take_in(cx, scratch, out)?;
+                }
+                progress |= self.deliver(out)?;
+            }
+            if !progress || out.len() >= OUT_HIGH {
+                let wrote = self.write(cx, out)?;
+                // Room to write is room to take in and to deliver.
+                if !wrote && !progress {
+                    if self.draining && self.is_settled() && out.is_empty() {
+                        return Err(End::Kicked(Kick::Drain));
+                    }
+                    return self.poll_timer(cx);
+                }
+            }
+        }
+        self.write(cx, out)?;
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Whether another message may come in; if not, the socket is not read.
+    fn may_take(&self) -> bool {
+        let config = &self.broker.config;
+        // A 3.1.1 client knows no Receive Maximum, so it is held to it this way.
+        let owed = self.client.version == ProtocolVersion::V5 || self.acks.owed() < usize::from(config.max_inflight);
+        self.submission.is_none()
+            && owed
+            && self.acks.len() < config.max_outstanding
+            && self.acks.bytes() < config.max_outstanding_bytes.as_usize()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.acks.is_empty() && self.submission.is_none()
+    }
+
+    /// Writes the acknowledgements whose turn has come.
+    fn release(&mut self, out: &mut BytesMut) -> Result<(), End> {
+        let Some(mut released) = self.acks.release() else { return Ok(()) };
+        let cell = self.cell.clone();
+        let Some(mut session) = cell.lock(&self.link) else { return Err(End::Kicked(Kick::TakenOver)) };
+        let (mut sent, mut refused) = (0, 0);
+        let result = loop {
+            let effect = session.handle_released(released);
+            match effect {
+                Effect::PubAck(_, reason) | Effect::PubRec(_, reason) if reason.is_error() => refused += 1,
+                Effect::PubAck(..) | Effect::PubRec(..) => sent += 1,
+                Effect::Close(_) => refused += 1,
+                _ => {}
+            }
+            if let Err(end) = apply(effect, &self.encoder, out) {
+                break Err(end);
+            }
+            match self.acks.release() {
+                Some(next) => released = next,
+                None => break Ok(()),
+            }
+        };
+        self.broker.metrics.acks_sent.add(sent);
+        self.broker.metrics.acks_refused.add(refused);
+        result
+    }
+
+    fn poll_submission(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let Some(submission) = &mut self.submission else { return Ok(false) };
+        match submission.as_mut().poll(cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(done) => {
+                self.submission = None;
+                // The client could not send meanwhile.
+                self.heard = Instant::now();
+                done.map(|()| true).map_err(|Closed| End::Close(Reason::ServerShuttingDown))
+            }
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Result<bool, End> {
+        let mut wrote = false;
+        while !out.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, out) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.broker.metrics.bytes_sent.add(n as u64);
+                    // Clearing keeps the whole buffer; advancing would eat it up.
+                    if n == out.len() { out.clear() } else { out.advance(n) }
+                    (wrote, self.stalled, self.unflushed) = (true, None, true);
+                }
+                Poll::Ready(_) => return Err(End::Lost),
+                Poll::Pending => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return Ok(wrote);
+                }
+            }
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => (self.unflushed, self.stalled) = (false, None),
+                Poll::Ready(Err(_)) => return Err(End::Lost),
+                Poll::Pending => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                }
+            }
+        }
+        Ok(wrote)
+    }
+
+    /// Keep-alive (MQTT-3.1.2-22), and clients that take nothing. The timer is only moved when it fires, not at each
+    /// packet.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.keep_alive.is_none() && self.stalled.is_none() {
+            self.timer = None;
+            return Ok(());
+        }
+        loop {
+            let blocked = !self.may_take() || self.draining || self.stalled.is_some();
+            let send_timeout = self.broker.config.send_timeout.duration();
+            let gone = self.keep_alive.filter(|_| !blocked).map(|after| self.heard + after);
+            let stuck = self.stalled.map(|since| since + send_timeout);
+            // While we do not read, nothing can be heard: look again later.
+            let recheck = self.keep_alive.filter(|_| blocked).map(|after| Instant::now() + after);
+            let Some(at) = [gone, stuck, recheck].into_iter().flatten().min() else { return Ok(()) };
+            let at = tokio::time::Instant::from_std(at);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            if timer.deadline() > at {
+                timer.as_mut().reset(at);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if stuck.is_some_and(|stuck| stuck <= now) {
+                return Err(End::Lost);
+            }
+            if gone.is_some_and(|gone| gone <= now) {
+                return Err(End::Close(Reason::KeepAliveTimeout));
+            }
+            if blocked {
+                self.heard = now;
+            }
+            self.timer = None;
+        }
+    }
+
+    /// Leaves the session, says what there is to say, and closes.
+    async fn close(mut self: Box<Self>, end: End) {
+        tracing::debug!(client = %self.client.id, ?end, "connection ended");
+        let metrics = &self.broker.metrics;
+        metrics.connections_current.sub(1);
+        let farewell = match end {
+            End::Goodbye { normal: true } => Farewell::Normal,
+            _ => Farewell::Abrupt,
+        };
+        if let End::Close(reason) = end
+            && !matches!(reason, Reason::KeepAliveTimeout | Reason::ServerShuttingDown)
+            && reason.is_error()
+        {
+            metrics.protocol_errors.add(1);
+        }
+        let will = self.broker.sessions.detach(&self.cell, &self.link, farewell, Now::read().instant);
+        let reason = match end {
+            End::Lost | End::Goodbye { .. } => None,
+            End::Close(reason) => Some(reason),
+            End::Kicked(Kick::TakenOver) => Some(Reason::SessionTakenOver),
+            End::Kicked(Kick::Drain | Kick::Abort) => Some(Reason::ServerShuttingDown),
+            End::Kicked(Kick::Administrative) => Some(Reason::AdministrativeAction),
+        };
+        if end != End::Lost {
+            let said = reason.is_none_or(|reason| self.encoder.disconnect(&mut self.out, reason));
+            let last_word = async {
+                if said {
+                    self.stream.write_all(&self.out).await?;
+                }
+                self.stream.shutdown().await
+            };
+            // Best effort: the peer may be gone, and then there is nobody to tell.
+            let _ = tokio::time::timeout(FAREWELL, last_word).await;
+        }
+        // What the client handed over before it went is still wanted.
+        if let Some(submission) = self.submission.take() {
+            let _ = submission.await;
+        }
+        if let Some(will) = will {
+            self.broker.publish_will(will).await;
+        }
+    }
+}
+
+/// Does what the session asks for.
+fn apply(effect: Effect, encoder: &Encoder, out: &mut BytesMut) -> Result<(), End> {
+    let fits = match effect {
+        Effect::Nothing => true,
+        Effect::PubAck(id, reason) => encoder.ack(out, AckKind::PubAck, id, reason),
+        Effect::PubRec(id, reason) => encoder.ack(out, AckKind::PubRec, id, reason),
+        Effect::PubRel(id, reason) => encoder.ack(out, AckKind::PubRel, id, reason),
+        Effect::PubComp(id, reason) => encoder.ack(out, AckKind::PubComp, id, reason),
+        Effect::Close(reason) => return Err(End::Close(reason)),
+    };
+    said(fits)
+}
+
+/// A control packet that is larger than the client takes cannot be sent, and the standard has no other way.
+fn said(fits: bool) -> Result<(), End> {
+    if fits { Ok(()) } else { Err(End::Close(Reason::PacketTooLarge)) }
+}

@@ -1,0 +1,113 @@
+//! SUBSCRIBE and UNSUBSCRIBE: one answer for each filter, whatever becomes of the others.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Connection, End, said};
+use crate::message::{ProtocolVersion, QoS};
+use crate::mqtt::broker::Now;
+use crate::mqtt::packet::{FilterRequest, Reason, RetainHandling, Subscribe, Unsubscribe};
+use crate::mqtt::router::{Subscribed, SubscriptionOptions, retained_delivery};
+use crate::mqtt::session::Session;
+use crate::mqtt::shared;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn subscribe(
+        &mut self,
+        session: &mut Session,
+        subscribe: Subscribe,
+        now: Now,
+        out: &mut BytesMut,
+    ) -> Result<(), End> {
+        // No Local makes no sense for a group, and the standard makes it an error (MQTT-3.8.3-4).
+        if subscribe.filters.iter().any(|request| request.no_local && request.filter.starts_with("$share/")) {
+            return Err(End::Close(Reason::ProtocolError));
+        }
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        for request in subscribe.filters {
+            reasons.push(self.subscribe_one(session, request, subscribe.subscription_id, now));
+        }
+        said(self.encoder.suback(out, subscribe.id, &reasons))
+    }
+
+    fn subscribe_one(
+        &mut self,
+        session: &mut Session,
+        request: FilterRequest,
+        subscription_id: Option<u32>,
+        now: Now,
+    ) -> Result<QoS, Reason> {
+        let (config, metrics) = (&self.broker.config, &self.broker.metrics);
+        let subscribed = Subscribed::parse(&request.filter).ok_or(Reason::TopicFilterInvalid)?;
+        let filter = &subscribed.filter;
+        if filter.as_str().split('/').count() > config.max_topic_levels {
+            return Err(Reason::TopicFilterInvalid);
+        }
+        if subscribed.share.is_some() && !config.shared_subscription {
+            return Err(Reason::SharedSubscriptionsNotSupported);
+        }
+        if filter.has_wildcard() && !config.wildcard_subscription {
+            return Err(Reason::WildcardSubscriptionsNotSupported);
+        }
+        if !self.rules.may_subscribe(filter.as_str()) {
+            metrics.unauthorized.add(1);
+            return Err(Reason::NotAuthorized);
+        }
+        let known = session.subscriptions.contains_key(&request.filter);
+        if !known && session.subscriptions.len() >= config.max_subscriptions {
+            return Err(Reason::QuotaExceeded);
+        }
+        let options = SubscriptionOptions {
+            qos: request.qos.min(config.max_qos_allowed),
+            no_local: request.no_local
+                || (config.ignore_loop_deliver && self.client.version == ProtocolVersion::V4),
+            retain_as_published: request.retain_as_published,
+            retain_handling: request.retain_handling,
+            subscription_id,
+        };
+        self.broker.router.subscribe(&subscribed, &self.cell.mailbox, options);
+        session.subscriptions.insert(request.filter, options);
+        if !known {
+            metrics.subscriptions_current.add(1);
+        }
+        let wanted = match options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => !known,
+            RetainHandling::DoNotSend => false,
+        };
+        // A group gets no retained messages (MQTT 5.0, 4.8.2).
+        if wanted && subscribed.share.is_none() {
+            let retained = self.broker.retained.matching(filter, now.unix_millis);
+            let deliveries = retained.into_iter().map(|message| retained_delivery(message, &options));
+            self.cell.mailbox.deliver_retained(deliveries, metrics);
+        }
+        Ok(options.qos)
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        session: &mut Session,
+        unsubscribe: Unsubscribe,
+        out: &mut BytesMut,
+    ) -> Result<(), End> {
+        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in unsubscribe.filters {
+            let Some(subscribed) = Subscribed::parse(&filter) else {
+                reasons.push(Reason::TopicFilterInvalid);
+                continue;
+            };
+            if session.subscriptions.remove(&filter).is_none() {
+                reasons.push(Reason::NoSubscriptionExisted);
+                continue;
+            }
+            self.broker.metrics.subscriptions_current.sub(1);
+            // What a group had given to this member is for the others now.
+            if let Some(group) = self.broker.router.unsubscribe(&subscribed, &self.cell.mailbox) {
+                let left = self.cell.mailbox.take_shared(|of| std::sync::Arc::ptr_eq(of, &group));
+                shared::hand_on(left, &self.broker.metrics);
+            }
+            reasons.push(Reason::Success);
+        }
+        said(self.encoder.unsuback(out, unsubscribe.id, &reasons))
+    }
+}

@@ -1,0 +1,5 @@
+//! Whole connections over an in-memory stream: raw bytes on one side, the test as the pipeline on the other.
+
+mod hostile;
+mod publisher;
+mod subscriber;

@@ -1,0 +1,235 @@
+//! The front as a whole: binds every listener, runs them, reloads what can be reloaded, and ends in order.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use rustls::ServerConfig;
+use tokio::task::JoinSet;
+
+use super::acl::{Authorizer, RuleError};
+use super::auth::{Authenticator, UsersError};
+use super::broker::Broker;
+use super::config::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig, SslOptions, Verify};
+use super::links::Links;
+use super::listener::Listener;
+use super::mailbox::Kick;
+use super::tls::{self, TlsError};
+use super::wills;
+use crate::message::{Client, ClientId};
+use crate::pipeline::Ingress;
+use crate::task::Drain;
+use crate::telemetry::metrics::Metrics;
+
+/// Why the front cannot start, or cannot take a change.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontError {
+    #[error("listener `{listener}`: cannot bind {address}: {source}")]
+    Bind { listener: String, address: SocketAddr, source: std::io::Error },
+    #[error(
+        "listener `{listener}`: {address} is reachable from outside, but nobody is asked who they are; set \
+         `authentication.users_file`, `verify = \"verify_peer\"` with `fail_if_no_peer_cert = true`, or \
+         `authentication.allow_anonymous = true`, or bind 127.0.0.1"
+    )]
+    Unprotected { listener: String, address: SocketAddr },
+    #[error("listener `{listener}`: TLS needs `ssl_options` with `certfile` and `keyfile`")]
+    NoCertificate { listener: String },
+    #[error("listener `{listener}`: {source}")]
+    Tls { listener: String, source: TlsError },
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+}
+
+/// All listeners, bound and not yet running.
+#[derive(Debug)]
+pub struct Front {
+    broker: Arc<Broker>,
+    links: Arc<Links>,
+    listeners: Vec<Listener>,
+    addresses: Vec<(String, SocketAddr)>,
+    handle: FrontHandle,
+}
+
+impl Front {
+    /// Reads what is needed and binds every listener; the first failure ends it.
+    pub async fn bind(
+        listeners: &BTreeMap<String, ListenerConfig>,
+        mqtt: MqttConfig,
+        authentication: AuthenticationConfig,
+        authorization: AuthorizationConfig,
+        ingress: Ingress,
+        metrics: Arc<Metrics>,
+    ) -> Result<Front, FrontError> {
+        let authenticator = Authenticator::load(&authentication)?;
+        let authorizer = Authorizer::new(&authorization)?;
+        let asked = authentication.users_file.is_some() || authentication.allow_anonymous.is_some();
+        let mut bound = Vec::with_capacity(listeners.len());
+        for (name, config) in listeners {
+            let mut config = config.clone();
+            if !asked && !asks_for_certificates(name, &config) {
+                config.bind = this_machine_only(name, config.bind)?;
+            }
+            let tls = tls_of(name, &config)?;
+            let listener = Listener::bind(name, &config, tls).await.map_err(|source| FrontError::Bind {
+                listener: name.clone(),
+                address: config.bind,
+                source,
+            })?;
+            bound.push(listener);
+        }
+        let addresses = bound.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
+        let broker = Arc::new(Broker::new(mqtt, ingress, metrics, authenticator, authorizer));
+        let certificates = bound.iter().filter_map(|listener| {
+            let ssl = listener.config.ssl_options.clone()?;
+            Some(Certificate { listener: listener.name.clone(), ssl, tls: listener.tls() })
+        });
+        let handle = FrontHandle { broker: broker.clone(), certificates: certificates.collect() };
+        Ok(Front { broker, links: Links::new(), listeners: bound, addresses, handle })
+    }
+
+    /// The address of each listener, with the port that the system chose if 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// For looking at and changing what runs.
+    #[must_use]
+    pub fn handle(&self) -> FrontHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until the drain is announced. Then: no new connection, no more reading, outstanding acknowledgements
+    /// settled and written as long as the deadline allows, DISCONNECT 0x8B.
+    pub async fn run(self, mut drain: Drain) {
+        let mut accepting = JoinSet::new();
+        for listener in self.listeners {
+            tracing::info!(listener = %listener.name, address = %listener.address, "listening");
+            accepting.spawn(listener.run(self.broker.clone(), self.links.clone()));
+        }
+        let later = tokio::spawn(wills::run(self.broker.clone()));
+        let deadline = drain.requested().await;
+        accepting.shutdown().await;
+        self.links.drain();
+        let patience = deadline.saturating_duration_since(Instant::now());
+        if tokio::time::timeout(patience, self.links.empty()).await.is_err() {
+            tracing::warn!(connections = self.links.len(), "closing with acknowledgements outstanding");
+            self.links.abort();
+            // They only have their last word to say, which is limited in time.
+            let _ = tokio::time::timeout(LAST_WORDS, self.links.empty()).await;
+        }
+        later.abort();
+    }
+}
+
+/// How long closing connections get after the deadline.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// A certificate of a listener, and where its successor goes.
+#[derive(Clone, Debug)]
+struct Certificate {
+    listener: String,
+    ssl: SslOptions,
+    tls: Arc<ArcSwapOption<ServerConfig>>,
+}
+
+/// A cheap handle to the running front.
+#[derive(Clone, Debug)]
+pub struct FrontHandle {
+    broker: Arc<Broker>,
+    certificates: Arc<[Certificate]>,
+}
+
+/// One session, as the management interface shows it.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    pub client: Arc<Client>,
+    pub connected: bool,
+    pub subscriptions: Vec<String>,
+    /// Messages sent to the client and not acknowledged.
+    pub in_flight: usize,
+}
+
+impl FrontHandle {
+    /// Reads the users file again. Who is connected stays so.
+    pub fn reload_authentication(&self, config: &AuthenticationConfig) -> Result<(), FrontError> {
+        self.broker.authenticator.store(Arc::new(Authenticator::load(config)?));
+        Ok(())
+    }
+
+    /// Puts new rules in force, for the next packet of every connection. Subscriptions that stand are kept.
+    pub fn reload_authorization(&self, config: &AuthorizationConfig) -> Result<(), FrontError> {
+        self.broker.authorizer.store(Arc::new(Authorizer::new(config)?));
+        Ok(())
+    }
+
+    /// Reads all certificates and keys again; if one cannot be used, none is changed.
+    pub fn reload_certificates(&self) -> Result<(), FrontError> {
+        let fresh = self.certificates.iter().map(|certificate| {
+            tls::server_config(&certificate.ssl)
+                .map_err(|source| FrontError::Tls { listener: certificate.listener.clone(), source })
+        });
+        let fresh: Vec<_> = fresh.collect::<Result<_, _>>()?;
+        for (certificate, config) in self.certificates.iter().zip(fresh) {
+            certificate.tls.store(Some(config));
+        }
+        Ok(())
+    }
+
+    /// All sessions, connected or not, in no order.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        let mut sessions = Vec::with_capacity(self.broker.sessions.len());
+        self.broker.sessions.for_each(|client, connected, session| {
+            sessions.push(SessionInfo {
+                client: client.clone(),
+                connected,
+                subscriptions: session.subscriptions.keys().cloned().collect(),
+                in_flight: session.window.len(),
+            });
+        });
+        sessions
+    }
+
+    /// Closes a client's connection (0x98 in MQTT 5); `false` when it is not connected.
+    pub fn disconnect(&self, client: &ClientId) -> bool {
+        self.broker.sessions.kick(client, Kick::Administrative)
+    }
+}
+
+fn asks_for_certificates(name: &str, config: &ListenerConfig) -> bool {
+    let ssl = config.ssl_options.as_ref().filter(|_| config.kind(name).is_tls());
+    ssl.is_some_and(|ssl| ssl.verify == Verify::VerifyPeer && ssl.fail_if_no_peer_cert)
+}
+
+fn tls_of(name: &str, config: &ListenerConfig) -> Result<Option<Arc<ServerConfig>>, FrontError> {
+    if !config.kind(name).is_tls() {
+        return Ok(None);
+    }
+    let ssl = config.ssl_options.as_ref().ok_or_else(|| FrontError::NoCertificate { listener: name.to_owned() })?;
+    tls::server_config(ssl).map(Some).map_err(|source| FrontError::Tls { listener: name.to_owned(), source })
+}
+
+/// Nobody is asked who they are: only this machine may connect.
+fn this_machine_only(name: &str, bind: SocketAddr) -> Result<SocketAddr, FrontError> {
+    let ip = match bind.ip() {
+        ip if ip.is_loopback() => ip,
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        _ => return Err(FrontError::Unprotected { listener: name.to_owned(), address: bind }),
+    };
+    let address = SocketAddr::new(ip, bind.port());
+    tracing::warn!(
+        listener = name,
+        %address,
+        "no authentication is configured: anybody on this machine may connect, nobody else"
+    );
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Where messages for one session are put: its queue, and the link to the connection that empties it, if there is one.
+//!
+//! Lock order: the router's index before a mailbox; nothing else is locked while a mailbox is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::queue::{Bell, Delivery, Queue, QueueLimits};
+use super::shared::SharedGroup;
+use crate::message::ClientId;
+use crate::telemetry::metrics::Metrics;
+
+/// Why a connection has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kick {
+    /// Another connection has the session now (MQTT-3.1.4-3).
+    TakenOver = 1,
+    /// The process ends: answer what is outstanding, then go.
+    Drain = 2,
+    /// The time for that is up.
+    Abort = 3,
+    /// An operator said so.
+    Administrative = 4,
+}
+
+/// How others reach a connection.
+#[derive(Debug, Default)]
+pub struct Link {
+    pub bell: Bell,
+    kick: AtomicU8,
+}
+
+impl Link {
+    /// Tells the connection to go. A stronger word than the one before wins: nothing overrides `TakenOver`.
+    pub fn kick(&self, kick: Kick) {
+        let _ = self.kick.fetch_update(Ordering::AcqRel, Ordering::Acquire, |known| {
+            (known == 0 || (known == Kick::Drain as u8)).then_some(kick as u8)
+        });
+        self.bell.ring();
+    }
+
+    #[must_use]
+    pub fn kicked(&self) -> Option<Kick> {
+        match self.kick.load(Ordering::Acquire) {
+            1 => Some(Kick::TakenOver),
+            2 => Some(Kick::Drain),
+            3 => Some(Kick::Abort),
+            4 => Some(Kick::Administrative),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: Queue,
+    link: Option<Arc<Link>>,
+    closed: bool,
+}
+
+/// The mailbox of one session.
+#[derive(Debug)]
+pub struct Mailbox {
+    client: ClientId,
+    inner: Mutex<Inner>,
+    online: AtomicBool,
+    waiting: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+impl Mailbox {
+    #[must_use]
+    pub fn new(client: ClientId, limits: QueueLimits) -> Arc<Mailbox> {
+        Arc::new(Mailbox {
+            client,
+            inner: Mutex::new(Inner { queue: Queue::new(limits), link: None, closed: false }),
+            online: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+        })
+    }
+
+    #[must_use]
+    pub fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// From now on `link` is rung; `None` when nobody is connected.
+    pub fn connect(&self, link: Option<Arc<Link>>) {
+        self.online.store(link.is_some(), Ordering::Release);
+        self.inner.lock().link = link;
+    }
+
+    /// Puts a message in; `false` when it was dropped at once (which is counted, unless the session is over).
+    pub fn deliver(&self, delivery: Delivery, metrics: &Metrics) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.closed {
+            return false;
+        }
+        let online = inner.link.is_some();
+        let pushed = inner.queue.push(delivery, online);
+        self.waiting.store(inner.queue.len(), Ordering::Relaxed);
+        if pushed.dropped > 0 {
+            metrics.delivery_dropped_queue_full.add(pushed.dropped as u64);
+        }
+        if pushed.dropped_qos0 > 0 {
+            metrics.delivery_dropped_qos0.add(pushed.dropped_qos0 as u64);
+        }
+        if let Some(link) = &inner.link {
+            link.bell.ring();
+        }
+        pushed.queued
+    }
+
+    /// Puts retained messages in, ahead of all others.
+    pub fn deliver_retained(&self, deliveries: impl Iterator<Item = Delivery>, metrics: &Metrics) {
+        let mut inner = self.inner.lock();
+        if inner.closed {
+            return;
+        }
+        let dropped = deliveries.filter_map(|delivery| (!inner.queue.push_retained(delivery)).then_some(())).count();
+        metrics.delivery_dropped_queue_full.add(dropped as u64);
+        self.waiting.store(inner.queue.len(), Ordering::Relaxed);
+        if let Some(link) = &inner.link {
+            link.bell.ring();
+        }
+    }
+
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// The next message for the client.
+    pub fn pop(&self) -> Option<Delivery> {
+        if !self.has_waiting() {
+            return None;
+        }
+        let mut inner = self.inner.lock();
+        let delivery = inner.queue.pop();
+        self.waiting.store(inner.queue.len(), Ordering::Relaxed);
+        delivery
+    }
+
+    /// Messages that were sent and not acknowledged, for [`Mailbox::strain`].
+    pub fn note_in_flight(&self, n: usize) {
+        self.in_flight.store(n, Ordering::Relaxed);
+    }
+
+    /// How badly off this session is: the absent come last, then by what waits and what is unacknowledged.
+    #[must_use]
+    pub fn strain(&self) -> (bool, usize) {
+        let online = self.online.load(Ordering::Acquire);
+        (!online, self.waiting.load(Ordering::Relaxed) + self.in_flight.load(Ordering::Relaxed))
+    }
+
+    /// Takes out what shared subscriptions put here.
+    pub fn take_shared(&self, of: impl Fn(&Arc<SharedGroup>) -> bool) -> Vec<Delivery> {
+        let mut inner = self.inner.lock();
+        let taken = inner.queue.take_shared(of);
+        self.waiting.store(inner.queue.len(), Ordering::Relaxed);
+        taken
+    }
+
+    /// The session is over: nothing more goes in, and what waits is dropped. Returns how many messages that were.
+    pub fn close(&self) -> usize {
+        self.online.store(false, Ordering::Release);
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        inner.link = None;
+        self.waiting.store(0, Ordering::Relaxed);
+        let mut dropped = 0;
+        while inner.queue.pop().is_some() {
+            dropped += 1;
+        }
+        dropped
+    }
+}

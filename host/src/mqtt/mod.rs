@@ -1,0 +1,51 @@
+//! The MQTT front: MQTT 3.1.1 and 5.0 on one port, over TCP, TLS and WebSocket.
+//!
+//! Packets in, [`Inbound`](crate::pipeline::Inbound) messages out, and each acknowledgement only when the pipeline has
+//! settled it. Subscribers on this node are served from here as well.
+//!
+//! Invariants: only `codec/` names rumqttd; `session`, `window`, `acks` and `queue` know no tokio and read no clock; an
+//! acknowledgement that says success is written only for a settled handle; nothing a client sends can panic or stall
+//! anybody else; every queue is bounded, and a dropped message is counted.
+//!
+//! In reading order: what is told (`config`), what goes over the wire (`packet`, `codec`), what decides (`session`,
+//! `window`, `acks`), what is shared (`queue`, `mailbox`, `router`, `shared`, `retained`, `sessions`, `broker`), who may
+//! (`auth`, `acl`), what runs (`connection`, `listener`, `wills`, `front`).
+
+mod config;
+mod packet;
+
+mod codec;
+
+mod acks;
+mod session;
+mod window;
+
+mod broker;
+mod deadlines;
+mod mailbox;
+mod queue;
+mod retained;
+mod router;
+mod sessions;
+mod shared;
+
+mod acl;
+mod auth;
+
+mod connection;
+mod front;
+mod links;
+mod listener;
+mod stream;
+mod tls;
+mod websocket;
+mod wills;
+
+#[cfg(test)]
+mod testing;
+
+pub use config::{
+    Action, AuthenticationConfig, AuthorizationConfig, ListenerConfig, ListenerKind, MqttConfig, Permission,
+    RuleConfig, SslOptions, TlsVersion, Verify, WebSocketOptions,
+};
+pub use front::{Front, FrontError, FrontHandle, SessionInfo};

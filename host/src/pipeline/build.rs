@@ -1,0 +1,218 @@
+//! From what is wanted to a compiled snapshot, or to everything that stands in the way.
+//!
+//! Parts whose settings did not change are taken over from the running snapshot: a sink keeps its connection and its
+//! records, a rule its counters. An action keeps its ledger even when its settings change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::action::{Action, ActionTemplates};
+use super::config::{PluginUse, RuleConfig};
+use super::counters::RuleCounters;
+use super::stage::{PluginFunction, Stage};
+use super::{Pipeline, Rule};
+use crate::kafka::{ActionConfig, ConnectorConfig, KafkaError, Sink};
+use crate::ledger::Ledger;
+use crate::plugin::{Guest, Kind};
+use crate::rule::{self, Diagnostic, Source};
+use crate::topic::FilterIndex;
+
+/// What the pipeline is to be made of. Names that refer to nothing are errors here too, for callers without a file.
+pub struct Blueprint<'a> {
+    pub node: &'a str,
+    pub connectors: &'a BTreeMap<String, ConnectorConfig>,
+    pub actions: &'a BTreeMap<String, ActionConfig>,
+    pub rules: &'a BTreeMap<String, RuleConfig>,
+    pub guests: &'a BTreeMap<String, Arc<Guest>>,
+}
+
+/// One thing that keeps a pipeline from being built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("rule `{rule}`: {text}")]
+    Sql { rule: String, text: String },
+    #[error("rule `{rule}` reads `{event}`; this version has messages only, no events (FROM \"t/#\")")]
+    Event { rule: String, event: String },
+    #[error("{section} `{name}` refers to {what} `{missing}`, which does not exist or is disabled")]
+    Missing { section: &'static str, name: String, what: &'static str, missing: String },
+    #[error("rule `{rule}` uses plugin `{plugin}` as a transform, but it is a {kind}")]
+    WrongKind { rule: String, plugin: String, kind: &'static str },
+    #[error("action `{action}`, parameters.{key}: {message}")]
+    Template { action: String, key: &'static str, message: String },
+    #[error("action `{action}`, parameters.kafka_headers: expected exactly one placeholder, like \"${{pub_props.User-Property}}\"")]
+    Headers { action: String },
+    #[error("plugins `{first}` and `{second}` both have a function `{function}`")]
+    FunctionTwice { function: String, first: String, second: String },
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+}
+
+impl Pipeline {
+    /// Compiles `wanted`, taking over from `running` what stayed the same.
+    pub fn build(wanted: &Blueprint<'_>, running: Option<&Pipeline>) -> Result<Pipeline, Vec<BuildError>> {
+        let mut errors = Vec::new();
+        let functions = functions(wanted.guests, &mut errors);
+        let templates = compile_templates(wanted, &mut errors);
+        let mut drafts = Vec::new();
+        for (name, config) in wanted.rules.iter().filter(|(_, config)| config.enable) {
+            match RuleDraft::compile(name, config, wanted, &functions) {
+                Ok(draft) => drafts.push(draft),
+                Err(found) => errors.extend(found),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        // Only now, with all of it known to be right, are connections made.
+        let mut actions = Vec::new();
+        for (name, config, templates) in templates {
+            match start_action(name, config, templates, wanted, running) {
+                Ok(action) => actions.push(action),
+                Err(error) => errors.push(error.into()),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut index = FilterIndex::new();
+        for (position, draft) in drafts.iter().enumerate() {
+            for source in draft.plan.sources() {
+                if let Source::Topic(filter) = source {
+                    index.insert(filter, position);
+                }
+            }
+        }
+        let rules = drafts.into_iter().map(|draft| draft.finish(&actions, running)).collect();
+        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, actions, functions })
+    }
+}
+
+/// A rule whose actions are still names.
+struct RuleDraft {
+    name: String,
+    plan: rule::Plan,
+    decode: Vec<Stage>,
+    transform: Vec<Stage>,
+    made_from: RuleConfig,
+}
+
+impl RuleDraft {
+    fn compile(
+        name: &str,
+        config: &RuleConfig,
+        wanted: &Blueprint<'_>,
+        functions: &Vec<PluginFunction>,
+    ) -> Result<RuleDraft, Vec<BuildError>> {
+        let mut errors = Vec::new();
+        let plan = rule::compile(&config.sql, functions).map_err(|diagnostics| {
+            let text = diagnostics.iter().map(|diagnostic| diagnostic.render(&config.sql)).collect::<Vec<_>>().join("\n");
+            vec![BuildError::Sql { rule: name.to_owned(), text }]
+        })?;
+        for source in plan.sources() {
+            if let Source::Event(event) = source {
+                errors.push(BuildError::Event { rule: name.to_owned(), event: event.clone() });
+            }
+        }
+        let decode = stages(name, &config.decode, wanted, &mut errors);
+        let transform = stages(name, &config.transform, wanted, &mut errors);
+        for action in &config.actions {
+            if !wanted.actions.get(action).is_some_and(|action| action.enable) {
+                errors.push(missing("rule", name, "action", action));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(RuleDraft { name: name.to_owned(), plan, decode, transform, made_from: config.clone() })
+    }
+
+    fn finish(self, actions: &[Action], running: Option<&Pipeline>) -> Rule {
+        let position = |name: &String| actions.iter().position(|action| action.name == *name);
+        let known = running.and_then(|running| running.rules.iter().find(|rule| rule.name == self.name));
+        let counters = known.filter(|rule| rule.made_from == self.made_from).map(|rule| rule.counters.clone());
+        Rule {
+            actions: self.made_from.actions.iter().filter_map(position).collect(),
+            counters: counters.unwrap_or_else(|| Arc::new(RuleCounters::default())),
+            name: self.name,
+            plan: self.plan,
+            decode: self.decode,
+            transform: self.transform,
+            made_from: self.made_from,
+        }
+    }
+}
+
+fn missing(section: &'static str, name: &str, what: &'static str, missing: &str) -> BuildError {
+    BuildError::Missing { section, name: name.to_owned(), what, missing: missing.to_owned() }
+}
+
+fn stages(rule: &str, uses: &[PluginUse], wanted: &Blueprint<'_>, errors: &mut Vec<BuildError>) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    for PluginUse { plugin, on_error } in uses {
+        match wanted.guests.get(plugin) {
+            Some(guest) if guest.kind() == Kind::Function => errors.push(BuildError::WrongKind {
+                rule: rule.to_owned(),
+                plugin: plugin.clone(),
+                kind: guest.kind().noun(),
+            }),
+            Some(guest) => stages.push(Stage { guest: guest.clone(), on_error: *on_error }),
+            None => errors.push(missing("rule", rule, "plugin", plugin)),
+        }
+    }
+    stages
+}
+
+fn functions(guests: &BTreeMap<String, Arc<Guest>>, errors: &mut Vec<BuildError>) -> Vec<PluginFunction> {
+    let mut all: Vec<PluginFunction> = Vec::new();
+    let mut owners: BTreeMap<String, &String> = BTreeMap::new();
+    for (plugin, guest) in guests {
+        for (index, function) in guest.functions().iter().enumerate() {
+            if let Some(first) = owners.insert(function.name.clone(), plugin) {
+                let (function, first) = (function.name.clone(), first.clone());
+                errors.push(BuildError::FunctionTwice { function, first, second: plugin.clone() });
+            }
+            all.push(PluginFunction { name: function.name.clone(), guest: guest.clone(), index });
+        }
+    }
+    all
+}
+
+type Compiled<'a> = (&'a String, &'a ActionConfig, ActionTemplates);
+
+fn compile_templates<'a>(wanted: &Blueprint<'a>, errors: &mut Vec<BuildError>) -> Vec<Compiled<'a>> {
+    let mut compiled = Vec::new();
+    for (name, config) in wanted.actions.iter().filter(|(_, config)| config.enable) {
+        if !wanted.connectors.get(&config.connector).is_some_and(|connector| connector.enable) {
+            errors.push(missing("action", name, "connector", &config.connector));
+        }
+        match ActionTemplates::compile(config) {
+            Ok(templates) if !templates.headers_are_well_formed() => {
+                errors.push(BuildError::Headers { action: name.clone() });
+            }
+            Ok(templates) => compiled.push((name, config, templates)),
+            Err((key, diagnostic)) => errors.push(template_error(name, key, &diagnostic)),
+        }
+    }
+    compiled
+}
+
+fn template_error(action: &str, key: &'static str, diagnostic: &Diagnostic) -> BuildError {
+    BuildError::Template { action: action.to_owned(), key, message: diagnostic.to_string() }
+}
+
+fn start_action(
+    name: &str,
+    config: &ActionConfig,
+    templates: ActionTemplates,
+    wanted: &Blueprint<'_>,
+    running: Option<&Pipeline>,
+) -> Result<Action, KafkaError> {
+    let made_from = (wanted.connectors[&config.connector].clone(), config.clone());
+    let known = running.and_then(|running| running.actions.iter().find(|action| action.name == name));
+    if let Some(same) = known.filter(|action| action.made_from == made_from) {
+        return Ok(Action::new(name, same.ledger.clone(), same.sink.clone(), templates, made_from));
+    }
+    let ledger = known.map_or_else(|| Arc::new(Ledger::default()), |action| action.ledger.clone());
+    let sink = Sink::start(name, &made_from.0, &made_from.1, ledger.clone())?;
+    Ok(Action::new(name, ledger, Arc::new(sink), templates, made_from))
+}

@@ -1,0 +1,186 @@
+//! Plugins at work in a worker: its own warm instances, and what their verdicts mean for records.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::config::OnError;
+use crate::ack::{Outcome, Refusal};
+use crate::kafka::Draft;
+use crate::ledger::{DropCause, FailCause};
+use crate::message::{Message, Record};
+use crate::plugin::{Guest, Item, Verdict, Warm};
+use crate::rule::{FunctionId, Functions};
+use crate::value::Value;
+
+/// One use of a plugin by a rule.
+pub(super) struct Stage {
+    pub(super) guest: Arc<Guest>,
+    pub(super) on_error: OnError,
+}
+
+/// A draft with its place in the chunk and its action within the rule.
+pub(super) struct Routed {
+    pub(super) message: usize,
+    pub(super) action: usize,
+    pub(super) draft: Draft,
+}
+
+/// A worker's instances, one for each plugin version in use.
+#[derive(Default)]
+pub(super) struct WarmGuests(FxHashMap<*const Guest, Warm>);
+
+impl WarmGuests {
+    /// Ends the instances of guests that `in_use` does not know any more.
+    pub(super) fn keep(&mut self, in_use: impl Fn(*const Guest) -> bool) {
+        self.0.retain(|guest, _| in_use(*guest));
+    }
+
+    fn of(&mut self, guest: &Arc<Guest>) -> &mut Warm {
+        self.0.entry(Arc::as_ptr(guest)).or_insert_with(|| Warm::new(guest.clone()))
+    }
+
+    /// Runs every draft of a rule through one plugin. Afterwards `routed` holds what goes on, in order.
+    pub(super) fn transform(&mut self, stage: &Stage, rule: &str, messages: &[&Message], routed: &mut Vec<Routed>) {
+        let mut items = Vec::with_capacity(routed.len());
+        for entry in routed.iter_mut() {
+            let record = std::mem::take(&mut entry.draft.record);
+            items.push(Item { record, message: messages[entry.message], rule });
+        }
+        let mut verdicts = Vec::with_capacity(items.len());
+        self.of(&stage.guest).transform(&mut items, &mut verdicts);
+        let entries = std::mem::take(routed);
+        routed.reserve(entries.len());
+        for (entry, verdict) in entries.into_iter().zip(verdicts) {
+            conclude(stage, rule, entry, verdict, routed);
+        }
+    }
+
+    /// Runs raw messages through one decode plugin; one answer for each.
+    pub(super) fn decode(&mut self, stage: &Stage, rule: &str, messages: &[&Message]) -> Vec<Decoded> {
+        let mut items: Vec<Item<'_>> = messages
+            .iter()
+            .map(|message| Item {
+                record: Record {
+                    topic: message.topic.shared(),
+                    value: Some(message.payload.clone()),
+                    timestamp: Some(message.received_at),
+                    ..Record::default()
+                },
+                message,
+                rule,
+            })
+            .collect();
+        let mut verdicts = Vec::with_capacity(items.len());
+        self.of(&stage.guest).transform(&mut items, &mut verdicts);
+        drop(items);
+        verdicts.into_iter().zip(messages).map(|(verdict, message)| decoded(stage, rule, message, verdict)).collect()
+    }
+}
+
+/// What a decode plugin made of a message.
+pub(super) enum Decoded {
+    /// These go on to the SQL: one, or several in its place.
+    Messages(Vec<Message>),
+    Dropped,
+    Refused,
+}
+
+fn decoded(stage: &Stage, rule: &str, message: &Message, verdict: Verdict) -> Decoded {
+    let with_payload = |record: Record| Message { payload: record.value.unwrap_or_default(), ..message.clone() };
+    match verdict {
+        Verdict::Keep(record) => Decoded::Messages(vec![with_payload(record)]),
+        Verdict::Replace(records) => Decoded::Messages(records.into_iter().map(with_payload).collect()),
+        Verdict::Drop(reason) => {
+            tracing::debug!(rule, reason, "decode plugin dropped a message");
+            Decoded::Dropped
+        }
+        Verdict::Refuse(reason) => {
+            tracing::debug!(rule, reason, "decode plugin refused a message");
+            Decoded::Refused
+        }
+        Verdict::Failed { record, error } => {
+            tracing::debug!(rule, %error, "decode plugin failed");
+            match stage.on_error {
+                OnError::Refuse | OnError::DeadLetter => Decoded::Refused,
+                OnError::Drop => Decoded::Dropped,
+                OnError::Pass => Decoded::Messages(vec![with_payload(record)]),
+            }
+        }
+    }
+}
+
+fn conclude(stage: &Stage, rule: &str, mut entry: Routed, verdict: Verdict, on: &mut Vec<Routed>) {
+    match verdict {
+        Verdict::Keep(record) => {
+            entry.draft.record = record;
+            on.push(entry);
+        }
+        Verdict::Replace(records) => {
+            let mut records = records.into_iter();
+            let Some(first) = records.next() else {
+                return drop_draft(entry.draft, DropCause::Plugin);
+            };
+            let (message, action) = (entry.message, entry.action);
+            let more: Vec<_> = records
+                .map(|record| Draft { record, ack: entry.draft.ack.branch(), charge: entry.draft.charge.split() })
+                .collect();
+            entry.draft.record = first;
+            on.push(entry);
+            on.extend(more.into_iter().map(|draft| Routed { message, action, draft }));
+        }
+        Verdict::Drop(reason) => {
+            tracing::debug!(rule, reason, "plugin dropped a record");
+            drop_draft(entry.draft, DropCause::Plugin);
+        }
+        Verdict::Refuse(reason) => {
+            tracing::debug!(rule, reason, "plugin refused a record");
+            refuse_draft(entry.draft, FailCause::PluginRefused);
+        }
+        Verdict::Failed { record, error } => {
+            tracing::debug!(rule, %error, "plugin failed");
+            match stage.on_error {
+                OnError::Refuse | OnError::DeadLetter => refuse_draft(entry.draft, FailCause::PluginError),
+                OnError::Drop => drop_draft(entry.draft, DropCause::PluginError),
+                OnError::Pass => {
+                    entry.draft.record = record;
+                    on.push(entry);
+                }
+            }
+        }
+    }
+}
+
+/// Dropped on purpose: the publisher has done its part.
+fn drop_draft(draft: Draft, cause: DropCause) {
+    draft.charge.drop_for(cause);
+    draft.ack.settle(Outcome::Delivered);
+}
+
+fn refuse_draft(draft: Draft, cause: FailCause) {
+    draft.charge.fail(cause);
+    draft.ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
+}
+
+/// The functions that plugins give to rule SQL, as one worker calls them.
+pub(super) struct PluginFunctions<'a> {
+    pub(super) functions: &'a [PluginFunction],
+    pub(super) warm: RefCell<&'a mut WarmGuests>,
+}
+
+/// One exported function; its position in the pipeline's list is its [`FunctionId`].
+pub(super) struct PluginFunction {
+    pub(super) name: String,
+    pub(super) guest: Arc<Guest>,
+    /// Its place among the functions of the guest.
+    pub(super) index: usize,
+}
+
+impl Functions for PluginFunctions<'_> {
+    fn call(&self, id: FunctionId, args: &[Value]) -> Result<Value, String> {
+        let function = self.functions.get(id.0).ok_or("the function is gone")?;
+        let mut warm = self.warm.try_borrow_mut().map_err(|_| "a plugin function cannot call another")?;
+        warm.of(&function.guest).call(function.index, args).map_err(|error| error.to_string())
+    }
+}

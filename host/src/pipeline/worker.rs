@@ -1,0 +1,305 @@
+//! One worker thread: take what waits, find the rules, run them, hand the records on, settle.
+//!
+//! Work goes chunk by chunk, rule by rule, so that plugins and sinks see batches; records reach each sink in the order of
+//! their messages. A worker never waits for Kafka. A panic costs the chunk that it happened in: its promises are dropped,
+//! which tells the publishers that nothing was delivered.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustc_hash::FxHashMap;
+
+use super::counters::Tally;
+use super::ingress::{Inbound, Shard, Taken};
+use super::stage::{Decoded, PluginFunctions, Routed, WarmGuests};
+use super::{Pipeline, Rule};
+use crate::ack::{self, AckHandle, Outcome, Refusal};
+use crate::kafka::Draft;
+use crate::ledger::FailCause;
+use crate::message::{Message, Record};
+use crate::rule::{EvalErrorKind, PublishEvent};
+
+/// Messages that go through the stages together.
+const CHUNK: usize = 256;
+/// Topics whose rules a worker remembers; beyond that it forgets all and starts again.
+const MAX_CACHED_TOPICS: usize = 10_000;
+/// How often an idle worker looks whether the pipeline was replaced, so that an old one can end.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The thread's whole life.
+pub(super) fn run(shard: &Shard, current: &ArcSwap<Pipeline>) {
+    let mut worker = Worker::new(current.load_full());
+    let mut batch = Vec::new();
+    loop {
+        let taken = shard.take(&mut batch, PATIENCE);
+        worker.follow(current);
+        while !batch.is_empty() {
+            let rest = batch.split_off(batch.len().min(CHUNK));
+            worker.chunk = std::mem::replace(&mut batch, rest);
+            worker.run_chunk();
+        }
+        if taken == Taken::Closed {
+            return;
+        }
+    }
+}
+
+struct Worker {
+    pipeline: Arc<Pipeline>,
+    warm: WarmGuests,
+    /// Indices into the pipeline's rules, by topic.
+    cache: FxHashMap<Arc<str>, Arc<[usize]>>,
+    chunk: Vec<Inbound>,
+}
+
+/// A message of the chunk on its way through one rule: as it came, or as a decode plugin made it.
+struct Input {
+    index: usize,
+    decoded: Option<Message>,
+}
+
+impl Worker {
+    fn new(pipeline: Arc<Pipeline>) -> Worker {
+        Worker { pipeline, warm: WarmGuests::default(), cache: FxHashMap::default(), chunk: Vec::new() }
+    }
+
+    /// Moves on to the current pipeline between batches; a batch ends on the one that it started on.
+    fn follow(&mut self, current: &ArcSwap<Pipeline>) {
+        if Arc::as_ptr(&current.load()) == Arc::as_ptr(&self.pipeline) {
+            return;
+        }
+        self.pipeline = current.load_full();
+        self.cache.clear();
+        let pipeline = &self.pipeline;
+        self.warm.keep(|guest| pipeline.uses(guest));
+    }
+
+    fn run_chunk(&mut self) {
+        let panicked = ack::run(|| catch_unwind(AssertUnwindSafe(|| self.process()))).is_err();
+        // After a panic the instances may be in the middle of anything.
+        if panicked {
+            tracing::error!(messages = self.chunk.len(), "a worker panicked; the batch is not acknowledged (this is a defect)");
+            self.warm = WarmGuests::default();
+            self.chunk.clear();
+        }
+    }
+
+    fn process(&mut self) {
+        let pipeline = self.pipeline.clone();
+        let mut chunk = std::mem::take(&mut self.chunk);
+        // Promises apart from messages: the former are moved and branched, the latter only read.
+        let mut promises: Vec<Promise> = chunk
+            .iter_mut()
+            .map(|inbound| Promise {
+                ack: Some(std::mem::replace(&mut inbound.ack, AckHandle::detached())),
+                rules: 0,
+            })
+            .collect();
+        // Pairs of rule and message instead of a list for each rule: the number of rules must not cost anything.
+        let mut work: Vec<(usize, usize)> = Vec::with_capacity(chunk.len());
+        for (index, inbound) in chunk.iter().enumerate() {
+            let rules = rules_of(&mut self.cache, &pipeline, &inbound.message);
+            promises[index].rules = rules.len();
+            work.extend(rules.iter().map(|rule| (*rule, index)));
+        }
+        work.sort_unstable();
+        let mut outbox = Outbox::default();
+        for messages in work.chunk_by(|(a, _), (b, _)| a == b) {
+            let rule = &pipeline.rules[messages[0].0];
+            let inputs = messages.iter().map(|(_, index)| Input { index: *index, decoded: None }).collect();
+            self.run_rule(&pipeline, rule, &chunk, inputs, &mut promises, &mut outbox);
+        }
+        outbox.send(&pipeline);
+        for promise in promises {
+            promise.finish();
+        }
+        chunk.clear();
+        self.chunk = chunk;
+    }
+
+    fn run_rule(
+        &mut self,
+        pipeline: &Pipeline,
+        rule: &Rule,
+        chunk: &[Inbound],
+        inputs: Vec<Input>,
+        promises: &mut [Promise],
+        outbox: &mut Outbox,
+    ) {
+        let mut tally = Tally { matched: inputs.len() as u64, ..Tally::default() };
+        let inputs = self.decode(rule, chunk, inputs, promises, &mut tally);
+        let mut routed = self.evaluate(pipeline, rule, chunk, &inputs, promises, &mut tally);
+        if !rule.transform.is_empty() && !routed.is_empty() {
+            let originals: Vec<&Message> = chunk.iter().map(|inbound| &inbound.message).collect();
+            for stage in &rule.transform {
+                self.warm.transform(stage, &rule.name, &originals, &mut routed);
+            }
+        }
+        rule.counters.add(tally);
+        for entry in routed {
+            outbox.push(rule.actions[entry.action], entry.message, entry.draft);
+        }
+    }
+
+    fn decode(
+        &mut self,
+        rule: &Rule,
+        chunk: &[Inbound],
+        mut inputs: Vec<Input>,
+        promises: &mut [Promise],
+        tally: &mut Tally,
+    ) -> Vec<Input> {
+        for stage in &rule.decode {
+            let seen: Vec<&Message> = inputs.iter().map(|input| input.message(chunk)).collect();
+            let answers = self.warm.decode(stage, &rule.name, &seen);
+            let mut next = Vec::with_capacity(inputs.len());
+            for (Input { index, .. }, answer) in inputs.iter().zip(answers) {
+                match answer {
+                    Decoded::Messages(list) => {
+                        next.extend(list.into_iter().map(|message| Input { index: *index, decoded: Some(message) }));
+                    }
+                    Decoded::Dropped => tally.decode_dropped += 1,
+                    Decoded::Refused => {
+                        tally.decode_refused += 1;
+                        promises[*index].refuse(Refusal::PayloadFormatInvalid);
+                    }
+                }
+            }
+            inputs = next;
+        }
+        inputs
+    }
+
+    fn evaluate(
+        &mut self,
+        pipeline: &Pipeline,
+        rule: &Rule,
+        chunk: &[Inbound],
+        inputs: &[Input],
+        promises: &mut [Promise],
+        tally: &mut Tally,
+    ) -> Vec<Routed> {
+        let functions = PluginFunctions { functions: &pipeline.functions, warm: RefCell::new(&mut self.warm) };
+        let mut rendered = Vec::with_capacity(inputs.len() * rule.actions.len());
+        for input in inputs {
+            let message = input.message(chunk);
+            let event = PublishEvent { message, node: &pipeline.node, rule_id: &rule.name };
+            let mut rows = Vec::new();
+            if let Err(error) = rule.plan.evaluate(&event, &functions, &mut rows) {
+                tally.exception += 1;
+                tracing::debug!(rule = rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");
+                promises[input.index].refuse(match error.kind {
+                    EvalErrorKind::PayloadNotJson => Refusal::PayloadFormatInvalid,
+                    _ => Refusal::ImplementationSpecific,
+                });
+                continue;
+            }
+            if rows.is_empty() {
+                tally.no_result += 1;
+                continue;
+            }
+            tally.passed += 1;
+            let promise = &mut promises[input.index];
+            // One record in all, from an undivided message: the promise itself goes along, nothing is branched.
+            let whole = promise.rules == 1 && rows.len() == 1 && rule.actions.len() == 1 && input.decoded.is_none();
+            for row in &rows {
+                for (position, action) in rule.actions.iter().enumerate() {
+                    let action = &pipeline.actions[*action];
+                    let ack = if whole { promise.take() } else { promise.branch() };
+                    match action.render(row, message) {
+                        Ok(record) => rendered.push((input.index, position, record, ack)),
+                        Err(error) => {
+                            action.ledger.accept(1);
+                            action.ledger.charge().fail(FailCause::Template);
+                            tracing::debug!(rule = rule.name, action = action.name, %error, "record not rendered");
+                            ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
+                        }
+                    }
+                }
+            }
+        }
+        for (position, action) in rule.actions.iter().enumerate() {
+            let n = rendered.iter().filter(|(_, of, ..)| *of == position).count();
+            pipeline.actions[*action].ledger.accept(n);
+        }
+        let charged = |(message, action, record, ack): (usize, usize, Record, AckHandle)| {
+            let charge = pipeline.actions[rule.actions[action]].ledger.charge();
+            Routed { message, action, draft: Draft { record, ack, charge } }
+        };
+        rendered.into_iter().map(charged).collect()
+    }
+}
+
+impl Input {
+    fn message<'a>(&'a self, chunk: &'a [Inbound]) -> &'a Message {
+        self.decoded.as_ref().unwrap_or(&chunk[self.index].message)
+    }
+}
+
+/// The promise of one message of the chunk while its rules run.
+struct Promise {
+    /// `None` when it went along with the only record.
+    ack: Option<AckHandle>,
+    /// How many rules the message matches.
+    rules: usize,
+}
+
+impl Promise {
+    fn take(&mut self) -> AckHandle {
+        self.ack.take().unwrap_or_else(AckHandle::detached)
+    }
+
+    fn branch(&self) -> AckHandle {
+        self.ack.as_ref().map_or_else(AckHandle::detached, AckHandle::branch)
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        self.branch().settle(Outcome::Refused(refusal));
+    }
+
+    /// The worker's own share ends: branches that are out decide from now on.
+    fn finish(self) {
+        if let Some(ack) = self.ack {
+            ack.settle(if self.rules == 0 { Outcome::Unmatched } else { Outcome::Delivered });
+        }
+    }
+}
+
+/// What goes to each sink (its index), in the order of the messages.
+#[derive(Default)]
+struct Outbox(Vec<(usize, usize, Draft)>);
+
+impl Outbox {
+    fn push(&mut self, action: usize, message: usize, draft: Draft) {
+        self.0.push((action, message, draft));
+    }
+
+    fn send(mut self, pipeline: &Pipeline) {
+        // Several rules may feed one sink; the sort is stable, and only a look when one did.
+        self.0.sort_by_key(|(action, message, _)| (*action, *message));
+        let mut entries = self.0.into_iter().peekable();
+        while let Some((action, _, first)) = entries.next() {
+            let mut drafts = Vec::with_capacity(1 + entries.len());
+            drafts.push(first);
+            while let Some((_, _, draft)) = entries.next_if(|(of, ..)| *of == action) {
+                drafts.push(draft);
+            }
+            pipeline.actions[action].sink.send(&mut drafts);
+        }
+    }
+}
+
+fn rules_of(cache: &mut FxHashMap<Arc<str>, Arc<[usize]>>, pipeline: &Pipeline, message: &Message) -> Arc<[usize]> {
+    if let Some(rules) = cache.get(message.topic.as_str()) {
+        return rules.clone();
+    }
+    let rules: Arc<[usize]> = pipeline.rules_for(message.topic.as_str()).into();
+    if cache.len() >= MAX_CACHED_TOPICS {
+        cache.clear();
+    }
+    cache.insert(message.topic.shared(), rules.clone());
+    rules
+}

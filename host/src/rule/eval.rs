@@ -1,0 +1,180 @@
+//! A plan over an event gives rows (rule-sql 2). Decodes the payload at most once, and only when a path needs it.
+//!
+//! Never changes the event, never lets one evaluation see another's state.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Functions;
+use super::event::Event;
+use super::plan::{Body, Field, Foreach, Item, Plan};
+use super::row::{Datum, Name, Row, Space, View};
+use crate::value::Value;
+
+mod arith;
+mod compare;
+mod condition;
+mod expression;
+mod payload;
+mod store;
+mod walk;
+
+use payload::Decoded;
+
+/// What kind of failure an evaluation met; the message's publisher may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvalErrorKind {
+    /// The rule reads parts of a payload that is not JSON (EMQX: `decode_json_failed`).
+    PayloadNotJson,
+    Other,
+}
+
+/// Why an evaluation has no result: EMQX's outcome *exception* (rule-sql 2.15).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EvalError {
+    pub kind: EvalErrorKind,
+    pub message: String,
+}
+
+impl EvalError {
+    #[cold]
+    pub(super) fn other(message: impl Into<String>) -> EvalError {
+        EvalError { kind: EvalErrorKind::Other, message: message.into() }
+    }
+}
+
+type Result<T> = std::result::Result<T, EvalError>;
+
+/// Values and levels of one value that a rule builds; the largest list or text that it may build follows from these.
+pub(super) const MAX_NODES: usize = 1 << 20;
+pub(super) const MAX_LEVELS: usize = 256;
+
+/// The state of one evaluation.
+struct Evaluator<'p> {
+    plan: &'p Plan,
+    functions: &'p dyn Functions,
+    /// The first payload text that was decoded; every later one is taken for it, as in EMQX (rule-sql 2.4).
+    decoded: OnceCell<Decoded>,
+}
+
+/// Where names are looked up: in `first`, and in `second` what is undefined there.
+#[derive(Clone, Copy)]
+struct Scope<'s> {
+    first: View<'s>,
+    second: Option<View<'s>>,
+    /// What the message attribute functions read; nothing in WHERE and INCASE.
+    attributes: Option<View<'s>>,
+}
+
+impl<'s> Scope<'s> {
+    fn fields(action: View<'s>, columns: View<'s>) -> Scope<'s> {
+        Scope { first: action, second: Some(columns), attributes: Some(columns) }
+    }
+
+    fn condition(map: View<'s>) -> Scope<'s> {
+        Scope { first: map, second: None, attributes: None }
+    }
+}
+
+impl Plan {
+    /// Evaluates the rule over one event and appends its rows; none is EMQX's *no result*.
+    ///
+    /// # Errors
+    /// EMQX's *exception*; then no row is appended.
+    pub fn evaluate<'e>(
+        &self,
+        event: &'e dyn Event,
+        functions: &dyn Functions,
+        rows: &mut Vec<Row<'e>>,
+    ) -> std::result::Result<(), EvalError> {
+        let evaluator = Evaluator { plan: self, functions, decoded: OnceCell::new() };
+        let before = rows.len();
+        let done = match &self.body {
+            Body::Select(fields) => evaluator.select_where(fields, event, rows),
+            Body::Foreach(foreach) => evaluator.foreach(foreach, event, rows),
+        };
+        if done.is_err() {
+            rows.truncate(before);
+        }
+        done
+    }
+}
+
+impl Evaluator<'_> {
+    /// The fields first and WHERE after them: WHERE sees the aliases, and a failing field fails the rule.
+    fn select_where<'e>(&self, fields: &[Field], event: &'e dyn Event, rows: &mut Vec<Row<'e>>) -> Result<()> {
+        let action = self.select(fields, &Row { event: Some(event), entries: Vec::new() })?;
+        if self.holds(self.plan.condition.as_ref(), View { event: Some(event), entries: &action.entries })? {
+            rows.push(action);
+        }
+        Ok(())
+    }
+
+    fn select<'e>(&self, fields: &[Field], columns: &Row<'e>) -> Result<Row<'e>> {
+        let mut action = Row::default();
+        for field in fields {
+            match field {
+                Field::Star => action.merge(columns),
+                Field::Expr { node, target } => {
+                    let value = self.value(node, Scope::fields(action.view(), columns.view()))?.into_value();
+                    self.put(&mut action, target, value, columns.view())?;
+                }
+            }
+        }
+        Ok(action)
+    }
+
+    fn foreach<'e>(&self, foreach: &Foreach, event: &'e dyn Event, rows: &mut Vec<Row<'e>>) -> Result<()> {
+        let columns = View { event: Some(event), entries: &[] };
+        let mut selected = Row::default();
+        // The columns, overlaid with the helpers that have an alias.
+        let mut seen = Row { event: Some(event), entries: Vec::new() };
+        for field in &foreach.helpers {
+            let Field::Expr { node, target } = field else { continue };
+            let value = self.value(node, Scope::fields(selected.view(), seen.view()))?.into_value();
+            if target.explicit {
+                self.put(&mut seen, target, value.clone(), columns)?;
+            }
+            self.put(&mut selected, target, value, columns)?;
+        }
+        let Field::Expr { node, target } = &foreach.last else { return Ok(()) };
+        let collection = self.value(node, Scope::fields(selected.view(), seen.view()))?.into_value();
+        self.put(&mut selected, target, collection.clone(), columns)?;
+        let items = self.items(foreach, collection)?;
+
+        let base = Row { event: Some(event), entries: selected.entries };
+        if !self.holds(self.plan.condition.as_ref(), base.view())? {
+            return Ok(());
+        }
+        for item in items.iter() {
+            let mut context = base.clone();
+            match &foreach.item {
+                Item::Default(name) => context.set(Space::Symbol, &name.key, item.clone()),
+                Item::Alias(name) => context.set(Space::Text, &name.key, item.clone()),
+                Item::None => {}
+            }
+            if !self.holds(foreach.incase.as_ref(), context.view())? {
+                continue;
+            }
+            rows.push(match &foreach.each {
+                Some(fields) => self.select(fields, &context)?,
+                None => context,
+            });
+        }
+        Ok(())
+    }
+
+    fn items(&self, foreach: &Foreach, collection: Value) -> Result<Arc<Vec<Value>>> {
+        let collection = match collection {
+            Value::Str(text) if foreach.over_payload => self.document(&text)?.clone(),
+            other => other,
+        };
+        match collection {
+            Value::List(items) => Ok(items),
+            _ => Ok(Arc::default()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The columns of `message.publish` (rule-sql 3.4), straight from the message. Nothing is built before it is asked for.
+
+use std::io::Write;
+
+use super::{Arc, Bytes, Column, Event, Message, Properties, PublishEvent, Value};
+use crate::value::Map;
+use crate::value::{write_integer, write_json_text};
+
+impl Event for PublishEvent<'_> {
+    fn column(&self, column: Column) -> Option<Value> {
+        let message = self.message;
+        Some(match column {
+            Column::ClientAttrs => client_attrs(message),
+            Column::ClientId => Value::str(message.client.id.as_str()),
+            Column::Event => Value::Sym(Arc::from("message.publish")),
+            Column::Flags => {
+                map([("dup", Value::Bool(message.dup)), ("retain", Value::Bool(message.retain))])
+            }
+            Column::Id => Value::Str(Bytes::from(message.id.to_string())),
+            Column::Metadata => map([("namespace", Value::sym("global")), ("rule_id", Value::str(self.rule_id))]),
+            Column::Node => Value::sym(self.node),
+            Column::Payload => Value::Str(message.payload.clone()),
+            Column::PeerHost => Value::str(&message.client.peer.ip().to_canonical().to_string()),
+            Column::PeerName => Value::str(&peer_name(message)),
+            Column::PubProps => properties(message.properties.as_deref()),
+            Column::PublishReceivedAt | Column::Timestamp => Value::Int(message.received_at),
+            Column::Qos => Value::Int(message.qos as i64),
+            Column::Topic => Value::str(message.topic.as_str()),
+            Column::Username => message.client.username.as_deref().map_or(Value::Undefined, Value::str),
+        })
+    }
+
+    fn other(&self, _: &[u8]) -> Option<Value> {
+        None
+    }
+
+    fn text(&self, column: Column) -> Option<&[u8]> {
+        match column {
+            Column::ClientId => Some(self.message.client.id.as_str().as_bytes()),
+            Column::Payload => Some(&self.message.payload),
+            Column::Topic => Some(self.message.topic.as_str().as_bytes()),
+            Column::Username => self.message.client.username.as_deref().map(str::as_bytes),
+            _ => None,
+        }
+    }
+
+    fn payload(&self) -> Option<&Bytes> {
+        Some(&self.message.payload)
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(&str)) {
+        Column::ALL.iter().for_each(|column| visit(column.name()));
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        Column::of(name).is_some()
+    }
+
+    fn write_json(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(column) = Column::of(name) else { return false };
+        let message = self.message;
+        match column {
+            Column::Event => out.extend_from_slice(b"\"message.publish\""),
+            Column::Node => write_json_text(self.node.as_bytes(), out),
+            Column::Id => drop(write!(out, "\"{}\"", message.id)),
+            Column::PeerHost => drop(write!(out, "\"{}\"", message.client.peer.ip().to_canonical())),
+            Column::PeerName => drop(write!(out, "\"{}\"", peer_name(message))),
+            Column::Timestamp | Column::PublishReceivedAt => write_integer(message.received_at, out),
+            Column::Qos => write_integer(message.qos as i64, out),
+            Column::Flags => {
+                drop(write!(out, "{{\"retain\":{},\"dup\":{}}}", message.retain, message.dup));
+            }
+            Column::PubProps if message.properties.is_none() => out.extend_from_slice(b"{\"User-Property\":{}}"),
+            Column::ClientAttrs if message.client.attrs.is_empty() => out.extend_from_slice(b"{}"),
+            Column::Metadata => {
+                out.extend_from_slice(b"{\"rule_id\":");
+                write_json_text(self.rule_id.as_bytes(), out);
+                out.extend_from_slice(b",\"namespace\":\"global\"}");
+            }
+            _ => match self.text(column) {
+                Some(text) => write_json_text(text, out),
+                None => self.column(column).unwrap_or_default().to_json(out),
+            },
+        }
+        true
+    }
+}
+
+fn map<const N: usize>(entries: [(&'static str, Value); N]) -> Value {
+    Value::map(entries.into_iter().map(|(key, value)| (Bytes::from_static(key.as_bytes()), value)).collect())
+}
+
+fn copied(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+fn client_attrs(message: &Message) -> Value {
+    Value::map(message.client.attrs.iter().map(|(key, text)| (copied(key), Value::str(text))).collect())
+}
+
+/// `ip:port`; IPv6 addresses are not put in brackets (rule-sql 3.1).
+fn peer_name(message: &Message) -> String {
+    format!("{}:{}", message.client.peer.ip().to_canonical(), message.client.peer.port())
+}
+
+/// MQTT 5 properties by their names in the standard; user properties as a map and, if there are any, as ordered pairs.
+fn properties(properties: Option<&Properties>) -> Value {
+    let mut entries = Map::new();
+    let mut set = |key: &'static str, value: Value| entries.insert(Bytes::from_static(key.as_bytes()), value);
+    let none = Properties::default();
+    let given = properties.unwrap_or(&none);
+    let user = given.user_properties.iter();
+    set("User-Property", Value::map(user.clone().map(|(key, text)| (copied(key), Value::str(text))).collect()));
+    if !given.user_properties.is_empty() {
+        let pairs = user.map(|(key, text)| map([("key", Value::str(key)), ("value", Value::str(text))]));
+        set("User-Property-Pairs", Value::list(pairs.collect()));
+    }
+    if let Some(format) = given.payload_format_indicator {
+        set("Payload-Format-Indicator", Value::Int(i64::from(format)));
+    }
+    if let Some(seconds) = given.message_expiry_interval {
+        set("Message-Expiry-Interval", Value::Int(i64::from(seconds)));
+    }
+    if let Some(kind) = &given.content_type {
+        set("Content-Type", Value::str(kind));
+    }
+    if let Some(topic) = &given.response_topic {
+        set("Response-Topic", Value::str(topic));
+    }
+    if let Some(data) = &given.correlation_data {
+        set("Correlation-Data", Value::Str(data.clone()));
+    }
+    Value::map(entries)
+}

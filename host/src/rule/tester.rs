@@ -1,0 +1,87 @@
+//! Trying rules and templates out, one JSON object a line (`millstream sql test --stdin`): the very code that the pipeline
+//! runs. Never fails on a line; what is wrong with it is its answer.
+
+use bytes::Bytes;
+
+use super::{JsonEvent, Missing, NoFunctions, Plan, Row, Source, Template, compile};
+use super::event::{Column, Event};
+use crate::value::{Map, Value};
+
+/// Why a line has no output.
+enum Refusal {
+    Parse(String),
+    Runtime(String),
+}
+
+/// The answer to one line: `{"sql","event"}` gives `{"outputs":[…]}` or `{"no_result":true}`, `{"template","vars"}`
+/// gives `{"rendered":…}`; anything else `{"error":{"kind":"parse"|"runtime","message":…}}`. Has no line break.
+#[must_use]
+pub fn run_line(line: &str) -> String {
+    let answer = answer(line).unwrap_or_else(|refusal| {
+        let (kind, message) = match refusal {
+            Refusal::Parse(message) => ("parse", message),
+            Refusal::Runtime(message) => ("runtime", message),
+        };
+        object([("error", object([("kind", Value::str(kind)), ("message", Value::str(&message))]))])
+    });
+    let mut out = Vec::new();
+    answer.to_json(&mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn answer(line: &str) -> Result<Value, Refusal> {
+    let request = Value::from_json(line.as_bytes()).map_err(|error| Refusal::Parse(format!("the line is {error}")))?;
+    match (request.get(b"sql"), request.get(b"template")) {
+        (Some(Value::Str(sql)), None) => run_sql(&String::from_utf8_lossy(sql), request.get(b"event")),
+        (None, Some(Value::Str(template))) => run_template(&String::from_utf8_lossy(template), request.get(b"vars")),
+        _ => {
+            let message = "the line must be {\"sql\": text, \"event\": object} or {\"template\": text, \"vars\": object}";
+            Err(Refusal::Parse(String::from(message)))
+        }
+    }
+}
+
+fn run_sql(sql: &str, event: Option<&Value>) -> Result<Value, Refusal> {
+    let plan = compile(sql, &NoFunctions).map_err(|problems| {
+        Refusal::Parse(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    })?;
+    let columns = event.cloned().unwrap_or_else(|| Value::map(Map::new()));
+    let event = JsonEvent::new(columns).map_err(|error| Refusal::Parse(error.to_string()))?;
+    if !fires(&plan, &event) {
+        return Ok(object([("no_result", Value::Bool(true))]));
+    }
+    let mut rows = Vec::new();
+    plan.evaluate(&event, &NoFunctions, &mut rows).map_err(|error| Refusal::Runtime(error.message))?;
+    if rows.is_empty() {
+        return Ok(object([("no_result", Value::Bool(true))]));
+    }
+    Ok(object([("outputs", Value::list(rows.iter().map(Row::to_value).collect()))]))
+}
+
+/// Whether the rule's FROM lets the event in. A publication without a topic is let in: then only the rest is tried out.
+fn fires(plan: &Plan, event: &JsonEvent) -> bool {
+    let publication = event.column(Column::Event).is_some_and(|name| name.spelling() == Some("message.publish"));
+    match event.text(Column::Topic).and_then(|topic| std::str::from_utf8(topic).ok()) {
+        Some(topic) if publication => plan.sources().iter().any(|source| match source {
+            Source::Topic(filter) => filter.matches(topic),
+            Source::Event(_) => false,
+        }),
+        _ => true,
+    }
+}
+
+fn run_template(text: &str, vars: Option<&Value>) -> Result<Value, Refusal> {
+    let template = Template::parse(text).map_err(|problem| Refusal::Parse(problem.to_string()))?;
+    let row = match vars {
+        Some(Value::Map(entries)) => Row::of_map(entries),
+        None => Row::default(),
+        Some(_) => return Err(Refusal::Parse(String::from("`vars` must be a JSON object"))),
+    };
+    let mut out = Vec::new();
+    template.render(&row, Missing::Text, &mut out).map_err(|missing| Refusal::Runtime(missing.to_string()))?;
+    Ok(object([("rendered", Value::Str(Bytes::from(out)))]))
+}
+
+fn object<const N: usize>(entries: [(&'static str, Value); N]) -> Value {
+    Value::map(entries.into_iter().map(|(key, value)| (Bytes::from_static(key.as_bytes()), value)).collect())
+}

@@ -1,0 +1,14 @@
+//! Everything from outside, in one binary: the program, a real Kafka, stock clients. One file a subject.
+
+mod it {
+    mod acks;
+    mod clients;
+    mod commands;
+    mod kafka;
+    mod ledger;
+    mod plugins;
+    mod reload;
+    mod sasl;
+    mod shutdown;
+    mod walkthrough;
+}

@@ -1,0 +1,18 @@
+//! What the tests stand on: processes that cannot outlive them, a real Kafka, a Millstream, an MQTT client that is
+//! written from the standard alone. Nothing here may use the host's code: a test that shares the codec shares its bugs.
+
+pub mod scratch;
+pub mod wait;
+
+pub mod process;
+
+pub mod http;
+pub mod kafka;
+pub mod metrics;
+pub mod millstream;
+
+pub mod mqtt;
+pub mod publisher;
+pub mod wire;
+
+pub mod tools;
