@@ -23,7 +23,15 @@ const NOT_INHERITED: &[&str] = &[
 fn main() {
     let host = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let Some(workspace) = host.parent() else { fail("the package `host` is expected inside the workspace") };
-    let watched = ["Cargo.lock", "Cargo.toml", "plugins/site-tags/Cargo.toml", "plugins/site-tags/src", "sdk/rust/Cargo.toml", "sdk/rust/src", "wit"];
+    let watched = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "plugins/site-tags/Cargo.toml",
+        "plugins/site-tags/src",
+        "sdk/rust/Cargo.toml",
+        "sdk/rust/src",
+        "wit",
+    ];
     for path in watched {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }

@@ -6,6 +6,7 @@ mod it {
     mod commands;
     mod kafka;
     mod ledger;
+    mod limits;
     mod plugins;
     mod reload;
     mod sasl;

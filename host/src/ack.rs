@@ -174,10 +174,7 @@ impl AckGroup {
     /// Opens `len` promises; `signal` is raised as they settle. Take each handle once, with [`AckGroup::handle`].
     #[must_use]
     pub fn open(len: usize, signal: &Arc<AckSignal>) -> Arc<AckGroup> {
-        Arc::new(AckGroup {
-            signal: signal.clone(),
-            slots: (0..len).map(|_| AtomicU32::new(1)).collect(),
-        })
+        Arc::new(AckGroup { signal: signal.clone(), slots: (0..len).map(|_| AtomicU32::new(1)).collect() })
     }
 
     /// The handle of message `slot`. To be called once for each slot; a slot out of range gives a detached handle.

@@ -115,7 +115,6 @@ impl Ledger {
     }
 
     /// The guard of one record that [`Self::accept`] has counted.
-    #[must_use]
     pub fn charge(self: &Arc<Self>) -> Charge {
         Charge(Some(self.clone()))
     }

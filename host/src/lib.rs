@@ -16,20 +16,20 @@
 //! decides (`mqtt::session`, `rule`, `kafka::window`) does no I/O and reads no clock; no queue is unbounded; nothing that
 //! comes from outside (packet, SQL, template, plugin, configuration) can panic the process.
 
-pub mod message;
-pub mod topic;
-pub mod value;
-pub mod units;
 pub mod ack;
-pub mod ledger;
-pub mod task;
-pub mod telemetry;
-pub mod rule;
-pub mod plugin;
-pub mod kafka;
-pub mod pipeline;
-pub mod mqtt;
 pub mod api;
-pub mod config;
 pub mod app;
 pub mod cli;
+pub mod config;
+pub mod kafka;
+pub mod ledger;
+pub mod message;
+pub mod mqtt;
+pub mod pipeline;
+pub mod plugin;
+pub mod rule;
+pub mod task;
+pub mod telemetry;
+pub mod topic;
+pub mod units;
+pub mod value;

@@ -373,8 +373,7 @@ mod tests {
     #[test]
     fn removing_the_last_entry_frees_the_way_to_it() {
         let mut index = FilterIndex::new();
-        let filters: Vec<_> =
-            ["a/b/c", "a/+/c", "a/#", "#"].iter().map(|f| TopicFilter::new(f).unwrap()).collect();
+        let filters: Vec<_> = ["a/b/c", "a/+/c", "a/#", "#"].iter().map(|f| TopicFilter::new(f).unwrap()).collect();
         for filter in &filters {
             index.insert(filter, 1);
             index.insert(filter, 2);

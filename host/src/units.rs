@@ -34,14 +34,18 @@ impl ByteSize {
         let shift = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, shift)| *shift);
         match (number.parse::<u64>(), shift) {
             (Ok(n), Some(shift)) if n <= u64::MAX >> shift => Ok(ByteSize(n << shift)),
-            _ => Err(format!("`{text}` is not a size; write bytes, or a whole number with KB, MB or GB, like \"16MB\"")),
+            _ => {
+                Err(format!("`{text}` is not a size; write bytes, or a whole number with KB, MB or GB, like \"16MB\""))
+            }
         }
     }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = [(30, "GB"), (20, "MB"), (10, "KB")].into_iter().find(|(shift, _)| self.0 != 0 && self.0.trailing_zeros() >= *shift);
+        let unit = [(30, "GB"), (20, "MB"), (10, "KB")]
+            .into_iter()
+            .find(|(shift, _)| self.0 != 0 && self.0.trailing_zeros() >= *shift);
         match unit {
             Some((shift, name)) => write!(f, "{}{name}", self.0 >> shift),
             None => write!(f, "{}B", self.0),
@@ -70,7 +74,9 @@ impl Millis {
         let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
         match (number.parse::<u64>().ok().zip(factor)).and_then(|(n, factor)| n.checked_mul(factor)) {
             Some(n) => Ok(Millis(n)),
-            None => Err(format!("`{text}` is not a duration; write a whole number with ms, s, m, h or d, like \"20ms\"")),
+            None => {
+                Err(format!("`{text}` is not a duration; write a whole number with ms, s, m, h or d, like \"20ms\""))
+            }
         }
     }
 }

@@ -10,15 +10,10 @@ use bytes::Bytes;
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-#[path = "value/json.rs"]
 pub mod json;
-#[path = "value/number.rs"]
 pub mod number;
-#[path = "value/order.rs"]
 mod order;
-#[path = "value/print.rs"]
 mod print;
-#[path = "value/scan.rs"]
 pub mod scan;
 
 pub use json::JsonError;
@@ -198,5 +193,4 @@ impl From<Bytes> for Value {
 }
 
 #[cfg(test)]
-#[path = "value/tests.rs"]
 mod tests;

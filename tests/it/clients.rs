@@ -84,9 +84,10 @@ fn mosquitto_sub_receives_what_goes_to_kafka_too() {
     let port = host.tcp().port().to_string();
     let scratch = Scratch::new("sub");
     let log = scratch.path().join("log");
-    let arguments = format!("-d -h 127.0.0.1 -p {port} -V mqttv5 -q 2 -t t/+/x -C 3 -F");
+    // Its output would stay in its own buffer until it ends.
+    let arguments = format!("-oL mosquitto_sub -d -h 127.0.0.1 -p {port} -V mqttv5 -q 2 -t t/+/x -C 3 -F");
     let arguments: Vec<_> = arguments.split(' ').chain(["got %q %t %p"]).collect();
-    let mut subscriber = Process::spawn("mosquitto_sub", Path::new("mosquitto_sub"), &arguments, &log);
+    let mut subscriber = Process::spawn("mosquitto_sub", Path::new("stdbuf"), &arguments, &log);
     until("the subscription", Duration::from_secs(30), || subscriber.output().contains("Subscribed"));
     for qos in ["0", "1", "2"] {
         mosquitto_pub(host.tcp(), &["-q", qos, "-t", "t/a/x", "-m", &format!("m{qos}")]);

@@ -37,7 +37,7 @@ fn a_bad_configuration_is_refused_with_file_line_and_the_nearest_right_name() {
         ("actions = [\"sink\"]", "actions = [\"sinc\"]", "\"sinc\"", "sink"),
         ("connector = \"kafka\"", "connector = \"kafak\"", "\"kafak\"", "kafka"),
         ("SELECT * FROM", "SELEKT * FROM", "SELEKT", "SELECT"),
-        ("bind = \"127.0.0.1:0\"", "bind = 1883", "bind = 1883", "bind"),
+        ("bind = \"127.0.0.1:0\"", "bind = true", "bind = true", "bind"),
     ];
     for (right, wrong, at, hint) in cases {
         let config = good().replacen(right, wrong, 1);

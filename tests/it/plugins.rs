@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use support::kafka::{Kafka, Record};
@@ -61,6 +62,52 @@ fn site_tags_adds_headers() {
     assert_eq!(headers(&records[0]), [("site", "plant-7"), ("line", "3")]);
 }
 
+#[test]
+fn plugins_in_python_and_javascript_work_one_after_the_other_and_a_function_of_a_plugin_is_called_by_sql() {
+    let kafka = Kafka::shared();
+    let topic = kafka.topic("languages", 1);
+    let component = |name: &str, file: &str, config: &str| {
+        let path = plugin(file).display().to_string();
+        format!("[plugins.{name}]\npath = \"{path}\"\nconfig = {config}\nlimits = {{ deadline = \"2s\" }}\n")
+    };
+    let config = [
+        NODE,
+        &connector("kafka", &kafka.plaintext),
+        &action("sink", "kafka", &topic).replace("${payload}", "${.}"),
+        &component("mask", "python-mask", r#"{ fields = ["owner"] }"#),
+        &component("units", "javascript-units", r#"{ fields = { temp = "fahrenheit_to_celsius" } }"#),
+        &component("functions", "functions-guest", "{}"),
+        "[rules.all]\nsql = 'SELECT payload.temp as temp, g_echo(payload.owner) as owner FROM \"t/#\"'\n",
+        "transform = [\"mask\", \"units\"]\nactions = [\"sink\"]\n",
+    ];
+    let host = Millstream::start(&config.concat());
+    let mut client = Client::connect(host.tcp(), Version::V5, "polyglot");
+    let payload = br#"{"temp": 212, "owner": "Ann"}"#;
+    let code = client.at_least_once(&Publish { topic: "t/1", payload, qos: 1, id: 1, ..Publish::default() });
+    assert_eq!(code, 0, "0x{code:02x}");
+    let records = kafka.read(&topic);
+    let value: serde_json::Value = serde_json::from_str(records[0].text()).expect("JSON");
+    assert_eq!((value["temp"].as_f64(), value["owner"].as_str()), (Some(100.0), Some("***")), "{value}");
+}
+
+#[test]
+fn the_cases_of_every_plugin_hold() {
+    let tests = fs::canonicalize(env!("CARGO_MANIFEST_DIR")).expect("the folder of this package");
+    let plugins = tests.with_file_name("plugins");
+    let mut run = 0;
+    for name in ["binary-frame", "javascript-units", "python-mask", "site-tags"] {
+        for file in fs::read_dir(plugins.join(name).join("cases")).expect("a folder with cases") {
+            let (component, file) = (plugin(name), file.expect("a file").path());
+            let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_string();
+            let arguments = ["plugin", "test", &text(&component), "--cases", &text(&file)];
+            let said = support::tools::millstream(&arguments, "");
+            assert_eq!(said.code, Some(0), "{}: {said:?}", file.display());
+            run += 1;
+        }
+    }
+    assert!(run >= 4, "only {run} files of cases were found");
+}
+
 /// What the hostile guest can do in `transform` that must cost its own message and nothing else.
 const DEEDS: [&str; 10] =
     ["loop", "sleep", "flood", "trap", "overflow", "exit", "too_few", "too_many", "huge_output", "bad_range"];
@@ -72,7 +119,7 @@ fn hostile_plugins_lose_their_own_messages_with_a_reason_and_another_rule_flows_
     let mut config = [NODE, &connector("kafka", &kafka.plaintext), &action("good", "kafka", &good)].concat();
     config += "[rules.good]\nsql = 'SELECT * FROM \"t/#\"'\nactions = [\"good\"]\n";
     for deed in DEEDS {
-        config += &rule_with_plugin(deed, "hostile", &format!("{{ do = \"{deed}\" }}"), "refuse", &bad);
+        config += &rule_with_plugin(deed, "hostile-guest", &format!("{{ do = \"{deed}\" }}"), "refuse", &bad);
     }
     let host = Millstream::start(&config);
     let load = Load { clients: 4, messages: 10_000, window: 50, on_loss: OnLoss::Stop }.start(host.tcp());
@@ -99,7 +146,9 @@ fn a_plugin_that_talks_too_much_or_looks_around_finds_nothing_and_is_not_punishe
     let topic = kafka.topic("curious", 1);
     let mut config = [NODE, &connector("kafka", &kafka.plaintext)].concat();
     for deed in ["chatter", "print", "explore"] {
-        config += &rule_with_plugin(deed, "hostile", &format!("{{ do = \"{deed}\" }}"), "refuse", &topic);
+        // Ten thousand calls of the host are slow in a build without optimization, and slowness is not the subject.
+        config += &rule_with_plugin(deed, "hostile-guest", &format!("{{ do = \"{deed}\" }}"), "refuse", &topic)
+            .replace("50ms", "5s");
     }
     let host = Millstream::start(&config);
     let mut client = Client::connect(host.tcp(), Version::V5, "curious");
@@ -117,7 +166,7 @@ fn what_becomes_of_a_failed_message_is_what_the_rule_says() {
     let topic = kafka.topic("onerror", 1);
     let mut config = [NODE, &connector("kafka", &kafka.plaintext)].concat();
     for on_error in ["refuse", "drop", "pass"] {
-        config += &rule_with_plugin(on_error, "hostile", "{ do = \"trap\" }", on_error, &topic);
+        config += &rule_with_plugin(on_error, "hostile-guest", "{ do = \"trap\" }", on_error, &topic);
     }
     let host = Millstream::start(&config);
     let mut client = Client::connect(host.tcp(), Version::V5, "fate");
@@ -201,7 +250,7 @@ fn a_new_component_file_is_swapped_in_under_load_and_a_broken_one_is_not() {
     until("load", Duration::from_secs(60), || load.acked() > 5_000);
 
     replace(b"not a component");
-    host.await_log("tags.wasm");
+    host.await_log("the new configuration is not used");
     // The same program with one more (custom, empty) section is another component.
     let mut next = fs::read(plugin("site-tags")).expect("the component");
     next.extend([0, 2, 1, b'x']);

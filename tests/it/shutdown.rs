@@ -1,6 +1,6 @@
 //! SIGTERM under load: what was acknowledged is in Kafka, what was not is not counted on, and the exit code is 0.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::kafka::Kafka;
 use support::millstream::{Millstream, pass_through};
@@ -34,7 +34,9 @@ fn a_stop_while_kafka_is_frozen_ends_by_its_deadline_and_names_what_is_late() {
     kafka.freeze();
     client.publish(&Publish { id: 2, ..message });
     host.await_ledger("the message to be taken in", "sink", |ledger| ledger.pending == 1);
+    let start = Instant::now();
     host.stop();
+    assert!(start.elapsed() < Duration::from_secs(10), "the deadline of 2 s was passed by {:?}", start.elapsed());
     assert!(host.log().contains("sink") || host.log().contains("kafka"), "the late part is not named:\n{}", host.log());
     kafka.thaw();
 }

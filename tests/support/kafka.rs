@@ -62,7 +62,11 @@ impl Kafka {
     /// The Kafka that all ordinary tests of this program share. Do not harm it.
     pub fn shared() -> &'static Kafka {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
-        SHARED.get_or_init(Kafka::start)
+        SHARED.get_or_init(|| {
+            let kafka = Kafka::start();
+            kafka.scratch.remove_at_exit();
+            kafka
+        })
     }
 
     /// A Kafka of one's own, answering.
@@ -132,14 +136,17 @@ impl Kafka {
     pub fn topic(&self, name: &str, partitions: i32) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let topic = format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.create_topic(&topic, partitions);
+        self.create_topic(&topic, partitions, &[]);
         topic
     }
 
-    /// Creates `topic` with exactly this name.
-    pub fn create_topic(&self, topic: &str, partitions: i32) {
+    /// Creates `topic` with exactly this name and these settings.
+    pub fn create_topic(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            new = new.set(key, value);
+        }
         let options = AdminOptions::new().operation_timeout(Some(ASK_LIMIT));
         let created = block_on(admin.create_topics([&new], &options)).expect("Kafka answers");
         for one in created {

@@ -25,6 +25,8 @@ pub struct Client {
     stream: TcpStream,
     version: Version,
     input: Vec<u8>,
+    /// How many messages of QoS 1 and 2 the server lets wait for their acknowledgement (MQTT-3.3.4-9).
+    pub receive_maximum: u16,
 }
 
 impl Client {
@@ -32,7 +34,7 @@ impl Client {
     pub fn open(address: SocketAddr, version: Version) -> io::Result<Client> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Client { stream, version, input: Vec::new() })
+        Ok(Client { stream, version, input: Vec::new(), receive_maximum: u16::MAX })
     }
 
     /// A connection with a clean session, accepted.
@@ -56,7 +58,10 @@ impl Client {
         wire::connect(&mut out, connect);
         client.send(&out)?;
         match client.receive(ANSWER_LIMIT) {
-            Received::Packet(Packet::ConnAck { session_present, code, .. }) => Ok((client, code, session_present)),
+            Received::Packet(Packet::ConnAck { session_present, code, properties }) => {
+                client.receive_maximum = wire::receive_maximum(&properties);
+                Ok((client, code, session_present))
+            }
             Received::Closed => Err(ErrorKind::ConnectionReset.into()),
             other => Err(io::Error::other(format!("{other:?} instead of a CONNACK"))),
         }

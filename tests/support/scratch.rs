@@ -1,8 +1,10 @@
 //! A folder of a test's own: removed when the test passes, kept and named when it fails.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs, process, thread};
+use std::{env, fs, mem, process, thread};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -24,6 +26,17 @@ impl Scratch {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Has the folder removed when this program ends: what lives in a static is never dropped.
+    pub fn remove_at_exit(&self) {
+        // It waits for the end of its input, which comes when this program ends in whatever way. The second is for
+        // those who still write there, and who are killed at the same moment.
+        let mut janitor = Command::new("bash");
+        janitor.args(["-c", "cat; sleep 1; rm -rf -- \"$0\""]).arg(&self.path).process_group(0);
+        let mut janitor = janitor.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("bash starts");
+        mem::forget(janitor.stdin.take());
+        thread::spawn(move || janitor.wait());
     }
 
     /// Writes `text` to the file `name` in the folder and gives its path.

@@ -192,6 +192,25 @@ fn parse(first: u8, mut body: &[u8], version: Version) -> Option<Packet> {
     body.is_empty().then_some(packet)
 }
 
+/// The Receive Maximum (0x21) among the properties of a CONNACK; 65,535 when it is not there.
+#[must_use]
+pub fn receive_maximum(mut properties: &[u8]) -> u16 {
+    let body = &mut properties;
+    while let Some(kind) = byte(body) {
+        let known = match kind {
+            0x21 => return word(body).expect("a Receive Maximum of two bytes"),
+            0x24 | 0x25 | 0x28 | 0x29 | 0x2a => body.split_off(..1).is_some(),
+            0x13 | 0x22 => body.split_off(..2).is_some(),
+            0x11 | 0x27 => body.split_off(..4).is_some(),
+            0x12 | 0x15 | 0x16 | 0x1a | 0x1c | 0x1f => take_field(body).is_some(),
+            0x26 => take_field(body).is_some() && take_field(body).is_some(),
+            _ => false,
+        };
+        assert!(known, "not a property of CONNACK: 0x{kind:02x}");
+    }
+    u16::MAX
+}
+
 fn byte(body: &mut &[u8]) -> Option<u8> {
     body.split_off_first().copied()
 }
@@ -239,6 +258,12 @@ mod tests {
         out.clear();
         subscribe(&mut out, Version::V5, 1, "#", 2);
         assert_eq!(out, [0x82, 7, 0, 1, 0, 0, 1, b'#', 2]);
+    }
+
+    #[test]
+    fn the_receive_maximum_is_found_behind_other_properties() {
+        assert_eq!(receive_maximum(&[0x25, 1, 0x1f, 0, 2, b'o', b'k', 0x21, 0, 64, 0x28, 1]), 64);
+        assert_eq!(receive_maximum(&[0x27, 0, 16, 0, 0]), 65_535);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::config::EMBEDDED;
 use crate::config::check::{Compiler, SqlProblem};
-use crate::plugin::{Engine, Guest, PluginConfig, PluginError, Registry, SITE_TAGS};
-use crate::rule::{self, FunctionCatalog, FunctionId};
+use crate::plugin::{Engine, Guest, Kind, PluginConfig, PluginError, Registry, SITE_TAGS};
+use crate::rule::{self, FunctionCatalog, FunctionId, Source};
 
 /// Loaded plugins by name.
 pub struct Plugins {
@@ -49,7 +49,9 @@ impl Plugins {
 
     fn load(&self, name: &str, config: &PluginConfig) -> Result<Arc<Guest>, PluginError> {
         match config.path.to_str().and_then(|path| path.strip_prefix(EMBEDDED)) {
-            Some("site-tags") => self.registry.prepare_bytes(name, SITE_TAGS, &config.config_json(), config.limits.into()),
+            Some("site-tags") => {
+                self.registry.prepare_bytes(name, SITE_TAGS, &config.config_json(), config.limits.into())
+            }
             _ => self.registry.prepare(name, config),
         }
     }
@@ -62,8 +64,20 @@ impl Compiler for Plugins {
         Ok(())
     }
 
+    fn step(&mut self, plugin: &str) -> Result<(), String> {
+        match self.guests.get(plugin).map(|guest| guest.kind()) {
+            Some(kind @ Kind::Function) => {
+                Err(format!("`{plugin}` is a {}; its functions are called in SQL, it cannot stand here", kind.noun()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn sql(&mut self, sql: &str) -> Vec<SqlProblem> {
-        let Err(diagnostics) = rule::compile(sql, &Names(&self.guests)) else { return Vec::new() };
+        let diagnostics = match rule::compile(sql, &Names(&self.guests)) {
+            Ok(plan) => return plan.sources().iter().filter_map(|source| event_problem(sql, source)).collect(),
+            Err(diagnostics) => diagnostics,
+        };
         let problem = |diagnostic: rule::Diagnostic| SqlProblem {
             span: diagnostic.span.clone(),
             message: format!("{} [{}]", diagnostic.message, diagnostic.code.as_str()),
@@ -71,6 +85,14 @@ impl Compiler for Plugins {
         };
         diagnostics.into_iter().map(problem).collect()
     }
+}
+
+/// Events are understood by the language, but nothing produces them yet.
+fn event_problem(sql: &str, source: &Source) -> Option<SqlProblem> {
+    let Source::Event(event) = source else { return None };
+    let start = sql.find(event.as_str()).unwrap_or_default();
+    let message = format!("this version has messages only, no events like `{event}`");
+    Some(SqlProblem { span: start..start + event.len(), message, hint: Some("FROM \"t/#\"".to_owned()) })
 }
 
 /// The functions that plugins export, by name only: enough to check SQL, not to run it.

@@ -19,7 +19,7 @@ use crate::config::check::Unchecked;
 use crate::config::watch::{Reloads, watch_files};
 use crate::config::{Config, Loader};
 use crate::kafka::Sink;
-use crate::mqtt::Front;
+use crate::mqtt::{Front, FrontHandle};
 use crate::pipeline::{Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running};
 use crate::task;
 use crate::telemetry::{self, metrics::Metrics};
@@ -37,8 +37,11 @@ pub struct Options {
     /// Shown in the ports file.
     pub embedded_kafka: Option<String>,
     /// Called once with the real addresses when messages can come.
-    pub on_ready: Option<Box<dyn FnOnce(&Addresses) + Send>>,
+    pub on_ready: Option<OnReady>,
 }
+
+/// What is done with the real addresses.
+pub type OnReady = Box<dyn FnOnce(&Addresses) + Send>;
 
 /// Where the process can be reached.
 #[derive(Clone, Debug, Default, serde::Serialize)]
@@ -53,7 +56,10 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
     let first_look = loader.load(&mut Unchecked)?;
     let (_log, _flush) = telemetry::init(&first_look.log)?;
     let mut plugins = Plugins::new(&first_look.node.data_dir)?;
+    // From here on a change is noticed: what the load below does not see any more, the watch does.
+    let (watch, mut reloads) = watch_files(first_look.files).await;
     let config = load(&loader, &mut plugins).await?;
+    reloads.watch(config.files.clone());
 
     let metrics = Arc::new(Metrics::default());
     let readiness = Readiness::default();
@@ -78,6 +84,7 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
         kafka: options.embedded_kafka,
     };
 
+    let front_handle = front.handle();
     let pipeline = build(&config, &plugins, None)?;
     plugins.install();
     let running = Arc::new(Running::start(pipeline, ingress).context("cannot start the worker threads")?);
@@ -94,7 +101,6 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
         };
         tokio::spawn(api.run(state, api_drain))
     });
-    let (watch, mut reloads) = watch_files(config.files.clone());
     let watch_task = tokio::spawn(watch.run(watch_drain));
 
     if let Some(path) = &options.ports_file {
@@ -106,8 +112,9 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
         on_ready(&addresses);
     }
 
-    let mut current = config;
-    let stopped_early = follow(&loader, &mut plugins, &mut current, &running, &mut reloads, &mut front_task).await?;
+    let mut node = Node { loader, plugins, config, running, front: front_handle };
+    let stopped_early = node.follow(&mut reloads, &mut front_task).await;
+    let Node { config: current, running, .. } = node;
 
     let patience = current.node.shutdown_timeout.duration();
     tracing::info!(within = ?patience, "stopping");
@@ -169,65 +176,71 @@ fn build(config: &Config, plugins: &Plugins, running: Option<&Pipeline>) -> Resu
     })
 }
 
-/// Applies changes until it is time to stop. True when the front ended by itself.
-async fn follow(
-    loader: &Loader,
-    plugins: &mut Plugins,
-    current: &mut Config,
-    running: &Arc<Running>,
-    reloads: &mut Reloads,
-    front: &mut tokio::task::JoinHandle<()>,
-) -> Result<bool> {
-    let stop = stop_signal();
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return Ok(false),
-            ended = &mut *front => {
-                tracing::error!(?ended, "the MQTT front ended by itself (this is a defect)");
-                return Ok(true);
-            }
-            Some(cause) = reloads.next() => {
-                tracing::info!(?cause, "loading the configuration again");
-                match reload(loader, plugins, current, running).await {
-                    Ok(next) => {
-                        reloads.watch(next.files.clone());
-                        *current = next;
-                        tracing::info!("the new configuration is in use");
+/// What a reload changes.
+struct Node {
+    loader: Loader,
+    plugins: Plugins,
+    config: Config,
+    running: Arc<Running>,
+    front: FrontHandle,
+}
+
+impl Node {
+    /// Applies changes until it is time to stop. True when the front ended by itself.
+    async fn follow(&mut self, reloads: &mut Reloads, front: &mut tokio::task::JoinHandle<()>) -> bool {
+        let stop = stop_signal();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return false,
+                ended = &mut *front => {
+                    tracing::error!(?ended, "the MQTT front ended by itself (this is a defect)");
+                    return true;
+                }
+                Some(cause) = reloads.next() => {
+                    tracing::info!(?cause, "loading the configuration again");
+                    match self.reload().await {
+                        Ok(()) => {
+                            reloads.watch(self.config.files.clone());
+                            tracing::info!("the new configuration is in use");
+                        }
+                        // The old one goes on untouched.
+                        Err(error) => tracing::error!("the new configuration is not used: {error:#}"),
                     }
-                    // The old one goes on untouched.
-                    Err(error) => tracing::error!("the new configuration is not used: {error:#}"),
                 }
             }
         }
     }
-}
 
-async fn reload(loader: &Loader, plugins: &mut Plugins, current: &Config, running: &Arc<Running>) -> Result<Config> {
-    let mut candidate = plugins.fork();
-    let next = load(loader, &mut candidate).await?;
-    let pipeline = tokio::task::block_in_place(|| build(&next, &candidate, Some(&running.current())))?;
-    *plugins = candidate;
-    plugins.install();
-    let retired = running.swap(pipeline);
-    if !retired.is_empty() {
-        let deadline = Instant::now() + next.node.shutdown_timeout.duration();
-        tokio::task::spawn_blocking(move || retire(retired, deadline));
-    }
-    for (section, changed) in [
-        ("listeners", next.listeners != current.listeners),
-        ("mqtt", next.mqtt != current.mqtt),
-        ("authentication", next.authentication != current.authentication),
-        ("authorization", next.authorization != current.authorization),
-        ("node", next.node != current.node),
-        ("api", next.api != current.api),
-        ("log", next.log != current.log),
-    ] {
-        if changed {
-            tracing::warn!("[{section}] has changed; that takes effect at the next start");
+    async fn reload(&mut self) -> Result<()> {
+        let mut plugins = self.plugins.fork();
+        let next = load(&self.loader, &mut plugins).await?;
+        let pipeline = tokio::task::block_in_place(|| build(&next, &plugins, Some(&self.running.current())))?;
+        // The users file and the certificates may have changed although their names did not.
+        self.front.reload_authentication(&next.authentication)?;
+        self.front.reload_authorization(&next.authorization)?;
+        self.front.reload_certificates()?;
+        self.plugins = plugins;
+        self.plugins.install();
+        let retired = self.running.swap(pipeline);
+        if !retired.is_empty() {
+            let deadline = Instant::now() + next.node.shutdown_timeout.duration();
+            tokio::task::spawn_blocking(move || retire(retired, deadline));
         }
+        for (section, changed) in [
+            ("listeners", next.listeners != self.config.listeners),
+            ("mqtt", next.mqtt != self.config.mqtt),
+            ("node", next.node != self.config.node),
+            ("api", next.api != self.config.api),
+            ("log", next.log != self.config.log),
+        ] {
+            if changed {
+                tracing::warn!("[{section}] has changed; that takes effect at the next start");
+            }
+        }
+        self.config = next;
+        Ok(())
     }
-    Ok(next)
 }
 
 /// Ends sinks that no pipeline uses any more, once the last worker has let go of them. Blocks.

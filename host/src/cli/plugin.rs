@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use super::output::print;
 use super::{Exit, Failure};
+use crate::plugin::cases::{self, CaseResult, Report};
 use crate::plugin::{Description, Engine, Guest, Limits};
 
 /// Look at a plugin, or test it
@@ -19,6 +20,7 @@ use crate::plugin::{Description, Engine, Guest, Limits};
   millstream plugin test plugins/site-tags.wasm --cases cases/enrich.json")]
 pub enum Command {
     Inspect(Inspect),
+    Test(Test),
 }
 
 /// Show what a component is: its world, functions, imports, sizes and times
@@ -36,9 +38,25 @@ pub struct Inspect {
     json: bool,
 }
 
+/// Run a file of cases: input and expected output
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  millstream plugin test plugins/site-tags.wasm --cases cases/enrich.json")]
+pub struct Test {
+    /// The component (.wasm)
+    component: PathBuf,
+    /// The cases (JSON)
+    #[arg(long, value_name = "FILE")]
+    cases: PathBuf,
+    /// Answer with one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Inspect(args) => inspect(args),
+        Command::Test(args) => test(args),
     }
 }
 
@@ -54,11 +72,36 @@ fn load(component: &Path, config: &str) -> Result<Arc<Guest>, Failure> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(config) {
         return Err(Failure::Usage(format!("--config is not JSON: {error}")));
     }
+    let (name, bytes) = read(component)?;
+    let guest = Guest::load(&Engine::new(None)?, &name, &bytes, config, Limits::default());
+    Ok(guest.with_context(|| component.display().to_string())?)
+}
+
+fn test(args: &Test) -> Result<Exit, Failure> {
+    let (name, bytes) = read(&args.component)?;
+    let cases = fs::read_to_string(&args.cases).with_context(|| format!("cannot read `{}`", args.cases.display()))?;
+    let report = cases::run(&Engine::new(None)?, &name, &bytes, &cases);
+    let report = report.with_context(|| args.cases.display().to_string())?;
+    let text = if args.json { serde_json::to_string(&report)? } else { results(&report) };
+    let _ = print(&text)?;
+    Ok(if report.passed() { Exit::Fine } else { Exit::Failed })
+}
+
+/// The component's bytes, and a name for it.
+fn read(component: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     let bytes = fs::read(component).with_context(|| format!("cannot read `{}`", component.display()))?;
     let name = component.file_stem().map_or_else(|| "plugin".into(), |stem| stem.to_string_lossy());
-    let engine = Engine::new(None)?;
-    let guest = Guest::load(&engine, &name, &bytes, config, Limits::default());
-    Ok(guest.with_context(|| component.display().to_string())?)
+    Ok((name.into_owned(), bytes))
+}
+
+fn results(report: &Report) -> String {
+    let result = |case: &CaseResult| match &case.problem {
+        None => format!("passed  {}", case.name),
+        Some(problem) => format!("FAILED  {}\n        {problem}", case.name),
+    };
+    let lines: Vec<String> = report.results.iter().map(result).collect();
+    let (all, failures) = (report.results.len(), report.failures());
+    format!("{}\n{all} {}, {failures} failed", lines.join("\n"), if all == 1 { "case" } else { "cases" })
 }
 
 fn in_words(plugin: &Description) -> String {

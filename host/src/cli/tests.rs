@@ -43,6 +43,8 @@ fn exit_codes() {
         (&["check", "no-such-folder/no-such-file.toml"], Exit::Failed),
         (&["serve", "--config", "no-such-folder/no-such-file.toml"], Exit::Failed),
         (&["plugin", "inspect", "no-such-folder/no-such-file.wasm"], Exit::Failed),
+        (&["plugin", "test", "no-such-folder/no-such-file.wasm", "--cases", "x"], Exit::Failed),
+        (&["plugin", "test", "x.wasm"], Exit::Usage),
         // The tests' working directory is the package's folder, which has none.
         (&["serve"], Exit::Usage),
     ] {

@@ -28,6 +28,11 @@ pub trait Compiler {
     /// Called once for each plugin that reads well, before any SQL; the error says why it cannot be loaded.
     fn plugin(&mut self, name: &str, config: &PluginConfig) -> Result<(), String>;
 
+    /// Why this plugin cannot stand at a step of a rule; called only for plugins that were loaded.
+    fn step(&mut self, _plugin: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What is wrong with a rule's SQL; empty when all is well.
     fn sql(&mut self, sql: &str) -> Vec<SqlProblem>;
 }
@@ -65,7 +70,7 @@ const NAMED: [&str; 5] = ["listeners", "plugins", "connectors", "actions", "rule
 
 /// Finds everything that is wrong across sections.
 pub fn check(document: &Document, config: &Config, compiler: &mut dyn Compiler, complaints: &mut Vec<Complaint>) {
-    let mut check = Check { document, complaints, used: BTreeSet::new() };
+    let mut check = Check { document, complaints, used: BTreeSet::new(), loaded: BTreeSet::new() };
     check.sections();
     NAMED.iter().for_each(|section| check.names(section));
     check.binds();
@@ -88,6 +93,8 @@ struct Check<'a> {
     complaints: &'a mut Vec<Complaint>,
     /// Section and name of all that something refers to.
     used: BTreeSet<(&'static str, &'a str)>,
+    /// Plugins that were tried, and work.
+    loaded: BTreeSet<String>,
 }
 
 impl<'a> Check<'a> {
@@ -143,6 +150,7 @@ impl<'a> Check<'a> {
             if !self.refer("connectors", "connector", connector, node.at, &dotted) {
                 continue;
             }
+            self.refuse_disabled(("actions", name), "connectors", "connector", connector, node.at, &dotted);
             let ours = self.document.text(&["actions", name, "type"]);
             let theirs = self.document.text(&["connectors", connector, "type"]);
             if let (Some(ours), Some(theirs)) = (ours, theirs)
@@ -168,8 +176,9 @@ impl<'a> Check<'a> {
             if self.complaints.iter().any(|complaint| complaint.at == at) {
                 continue;
             }
-            if let Err(why) = compiler.plugin(name, plugin) {
-                self.complaints.push(Complaint::error(at, path.join("."), why));
+            match compiler.plugin(name, plugin) {
+                Ok(()) => drop(self.loaded.insert(name.clone())),
+                Err(why) => self.complaints.push(Complaint::error(at, path.join("."), why)),
             }
         }
     }
@@ -178,7 +187,7 @@ impl<'a> Check<'a> {
         for (name, entry) in self.document.entries("rules") {
             self.rule_actions(name);
             for step in ["decode", "transform"] {
-                self.plugin_uses(name, step);
+                self.plugin_uses(name, step, compiler);
             }
             let path = ["rules", name, "sql"];
             let (Some(text), Some(node)) = (self.document.text(&path), self.document.find(&path)) else { continue };
@@ -203,6 +212,7 @@ impl<'a> Check<'a> {
             if !self.refer("actions", "action", name, node.at, &dotted) {
                 continue;
             }
+            self.refuse_disabled(("rules", rule), "actions", "action", name, node.at, &dotted);
             let kind = said.strip_suffix(name).and_then(|kind| kind.strip_suffix(':'));
             let real = self.document.text(&["actions", name, "type"]);
             if let (Some(kind), Some(real)) = (kind, real)
@@ -218,20 +228,39 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn plugin_uses(&mut self, rule: &str, step: &str) {
+    fn plugin_uses(&mut self, rule: &str, step: &str, compiler: &mut dyn Compiler) {
         for (index, item) in self.items(&["rules", rule, step]).iter().enumerate() {
             let entry = |key: &str| item.table().and_then(|table| table.get(key)).map(|entry| &entry.node);
             let dotted = format!("rules.{rule}.{step}[{index}]");
             let named = entry("plugin").unwrap_or(item);
             if let Some(plugin) = named.text() {
                 let dotted = if item.table().is_some() { format!("{dotted}.plugin") } else { dotted.clone() };
-                self.refer("plugins", "plugin", plugin, named.at, &dotted);
+                if self.refer("plugins", "plugin", plugin, named.at, &dotted)
+                    && self.loaded.contains(plugin)
+                    && let Err(why) = compiler.step(plugin)
+                {
+                    self.complaints.push(Complaint::error(named.at, dotted, why));
+                }
             }
             if let Some(policy) = entry("on_error").filter(|policy| policy.text() == Some("dead_letter")) {
                 let message = "`dead_letter` needs a dead letter target, which this version does not have; \
                                use \"refuse\", \"drop\" or \"pass\"";
                 self.complaints.push(Complaint::error(policy.at, format!("{dotted}.on_error"), message));
             }
+        }
+    }
+
+    fn is_disabled(&self, section: &str, name: &str) -> bool {
+        let enable = self.document.find(&[section, name, "enable"]);
+        enable.is_some_and(|node| matches!(node.value, Value::Boolean(false)))
+    }
+
+    /// What is enabled cannot use what is not.
+    fn refuse_disabled(&mut self, user: (&str, &str), section: &str, noun: &str, name: &str, at: At, path: &str) {
+        if self.is_disabled(section, name) && !self.is_disabled(user.0, user.1) {
+            let message =
+                format!("{noun} `{name}` is disabled; enable it, or set `enable = false` in {}.{} too", user.0, user.1);
+            self.complaints.push(Complaint::error(at, path, message));
         }
     }
 

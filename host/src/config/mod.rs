@@ -33,7 +33,7 @@ pub use sections::{ApiConfig, NodeConfig};
 
 use crate::kafka::{ActionConfig, ConnectorConfig};
 use crate::mqtt::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig};
-use crate::pipeline::RuleConfig;
+use crate::pipeline::{ActionTemplates, RuleConfig};
 use crate::plugin::PluginConfig;
 use crate::telemetry::LogConfig;
 use diagnostic::Complaint;
@@ -73,12 +73,8 @@ impl Config {
             api: reader.optional("api", ApiConfig::check),
             log: reader.section("log", |log: &LogConfig| log.check().map(objection).into_iter().collect()),
             plugins: reader.entries("plugins", fine),
-            connectors: reader.entries("connectors", |connector: &ConnectorConfig| {
-                connector.check().into_iter().map(|wrong| objection((wrong.key, wrong.problem))).collect()
-            }),
-            actions: reader.entries("actions", |action: &ActionConfig| {
-                action.check().into_iter().map(|wrong| objection((wrong.key, wrong.problem))).collect()
-            }),
+            connectors: reader.entries("connectors", connector),
+            actions: reader.entries("actions", action),
             rules: reader.entries("rules", fine),
             files: Vec::new(),
             warnings: Vec::new(),
@@ -92,6 +88,24 @@ impl Config {
 
 fn fine<T>(_: &T) -> Vec<Objection> {
     Vec::new()
+}
+
+fn connector(config: &ConnectorConfig) -> Vec<Objection> {
+    config.check().into_iter().map(|wrong| objection((wrong.key, wrong.problem))).collect()
+}
+
+fn action(config: &ActionConfig) -> Vec<Objection> {
+    let mut wrong: Vec<Objection> =
+        config.check().into_iter().map(|wrong| objection((wrong.key, wrong.problem))).collect();
+    match ActionTemplates::compile(config) {
+        Err((key, diagnostic)) => wrong.push((format!("parameters.{key}"), diagnostic.message)),
+        Ok(templates) if !templates.headers_are_well_formed() => {
+            let message = "expected exactly one placeholder, like \"${pub_props.User-Property-Pairs}\"";
+            wrong.push(objection(("parameters.kafka_headers", message)));
+        }
+        Ok(_) => {}
+    }
+    wrong
 }
 
 fn objection((key, message): (impl Into<String>, impl Into<String>)) -> Objection {

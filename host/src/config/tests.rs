@@ -18,6 +18,10 @@ impl Compiler for Fussy {
         if config.path == Path::new("embedded:broken") { Err("this is not a component".to_owned()) } else { Ok(()) }
     }
 
+    fn step(&mut self, plugin: &str) -> Result<(), String> {
+        if plugin == "functions" { Err("it is a function plugin".to_owned()) } else { Ok(()) }
+    }
+
     fn sql(&mut self, sql: &str) -> Vec<SqlProblem> {
         let wrong = sql.find("SELCT").map(|at| SqlProblem {
             span: at..at + 5,
@@ -250,6 +254,48 @@ fn a_plugin_that_does_not_load_is_shown_at_its_path() {
         "[plugins.x]\nconfig = {}\npath = 'embedded:broken'",
         &["m.toml:9:8: plugins.x.path: this is not a component"],
     );
+}
+
+#[test]
+fn templates_are_compiled_and_steps_are_tried() {
+    let text = r#"[plugins.functions]
+path = "embedded:functions"
+[actions.b]
+type = "kafka_producer"
+connector = "c"
+parameters = { topic = "t", kafka_headers = "a ${b}" }
+[actions.d]
+type = "kafka_producer"
+connector = "c"
+parameters = { topic = "t", message.key = "LONG" }
+[rules.x]
+sql = "SELECT 1"
+decode = ["functions"]
+transform = ["site-tags"]
+actions = ["b", "d"]
+"#;
+    check_after_fine(
+        &text.replace("LONG", &"x".repeat(70_000)),
+        &[
+            "m.toml:12:45: actions.b.parameters.kafka_headers: expected exactly one placeholder, like \"${pub_props.User-Property-Pairs}\"",
+            "m.toml:16:43: actions.d.parameters.message.key: the template has 70000 bytes; at most 65536 are allowed",
+            "m.toml:19:11: rules.x.decode[0]: it is a function plugin",
+        ],
+    );
+}
+
+#[test]
+fn what_is_disabled_cannot_be_used() {
+    let text = r#"listeners.tcp.bind = 1883
+connectors.c = { type = "kafka_producer", bootstrap_hosts = "k:9092", enable = false }
+actions.a = { type = "kafka_producer", connector = "c", parameters = { topic = "t" }, enable = false }
+rules.r = { sql = "SELECT 1", actions = ["a"] }
+"#;
+    check(
+        text,
+        &["m.toml:4:42: rules.r.actions[0]: action `a` is disabled; enable it, or set `enable = false` in rules.r too"],
+    );
+    check(&text.replace("actions = [\"a\"]", "actions = [\"a\"], enable = false"), &[]);
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub enum Reload {
 /// The task; [`FileWatch::run`] it.
 #[derive(Debug)]
 pub struct FileWatch {
+    known: Snapshot,
     files: watch::Receiver<Vec<PathBuf>>,
     reloads: mpsc::Sender<Reload>,
     poll: Duration,
@@ -48,10 +49,12 @@ pub struct Reloads {
 
 /// A watch over `files` (see `Config::files`) and its other end.
 #[must_use]
-pub fn watch_files(files: Vec<PathBuf>) -> (FileWatch, Reloads) {
+pub async fn watch_files(files: Vec<PathBuf>) -> (FileWatch, Reloads) {
+    let mut known = Snapshot::default();
+    known.update(&files).await;
     let (file_sender, file_receiver) = watch::channel(files);
     let (sender, receiver) = mpsc::channel(1);
-    let task = FileWatch { files: file_receiver, reloads: sender, poll: POLL };
+    let task = FileWatch { known, files: file_receiver, reloads: sender, poll: POLL };
     (task, Reloads { files: file_sender, reloads: receiver })
 }
 
@@ -84,8 +87,7 @@ impl FileWatch {
         };
         let mut files = self.files.borrow_and_update().clone();
         let mut _listening = listen(&files, &told);
-        let mut known = Snapshot::default();
-        known.update(&files).await;
+        let mut known = std::mem::take(&mut self.known);
         let mut poll = interval(self.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -156,10 +158,10 @@ fn folder(file: &Path) -> &Path {
 }
 
 /// What the files were like at the last look.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Snapshot(BTreeMap<PathBuf, Option<Seen>>);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     /// `None` if it cannot be relied on.
     modified: Option<SystemTime>,
@@ -244,7 +246,7 @@ mod tests {
         let folder = folder_for("replace");
         let file = folder.0.join("millstream.toml");
         std::fs::write(&file, "old").unwrap();
-        let (mut task, mut reloads) = watch_files(vec![file.clone()]);
+        let (mut task, mut reloads) = watch_files(vec![file.clone()]).await;
         task.poll = Duration::from_millis(50);
         let (_trigger, drain) = crate::task::drain();
         let running = tokio::spawn(task.run(drain));
@@ -266,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_drain_ends_it() {
-        let (task, _reloads) = watch_files(Vec::new());
+        let (task, _reloads) = watch_files(Vec::new()).await;
         let (trigger, drain) = crate::task::drain();
         trigger.announce(Duration::from_secs(1));
         tokio::time::timeout(Duration::from_secs(20), task.run(drain)).await.unwrap();

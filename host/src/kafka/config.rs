@@ -276,8 +276,8 @@ pub struct ExtHeader {
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     #[default]
-    #[serde(alias = "none")]
-    NoCompression,
+    #[serde(rename = "no_compression", alias = "none")]
+    Off,
     Gzip,
     Snappy,
     Lz4,
@@ -410,17 +410,17 @@ impl ConnectorConfig {
                 found.push(Unsupported { key, problem });
             }
         };
-        complain(self.bootstrap_hosts.trim().is_empty(), "bootstrap_hosts", "expected `host:port`, separated by commas");
+        complain(
+            self.bootstrap_hosts.trim().is_empty(),
+            "bootstrap_hosts",
+            "expected `host:port`, separated by commas",
+        );
         complain(
             self.kind == ProducerType::ConfluentProducer && self.authentication == Authentication::None,
             "authentication",
             "a confluent_producer needs `{ username = API key, password = API secret }`",
         );
-        complain(
-            !(1000..=1_000_000).contains(&self.connect_timeout.0),
-            "connect_timeout",
-            "expected 1s to 1000s",
-        );
+        complain(!(1000..=1_000_000).contains(&self.connect_timeout.0), "connect_timeout", "expected 1s to 1000s");
         if let Some(ssl) = &self.ssl {
             complain(
                 ssl.server_name_indication != "auto",
@@ -476,11 +476,7 @@ impl ActionConfig {
         );
         complain(parameters.max_inflight == Some(0), "parameters.max_inflight", "expected at least 1");
         complain(parameters.topic.trim().is_empty(), "parameters.topic", "expected a topic name or a template");
-        complain(
-            parameters.max_linger_time.0 > 900_000,
-            "parameters.max_linger_time",
-            "expected at most 15m",
-        );
+        complain(parameters.max_linger_time.0 > 900_000, "parameters.max_linger_time", "expected at most 15m");
         complain(
             parameters.buffer.per_partition_limit < ByteSize::mib(1),
             "parameters.buffer.per_partition_limit",

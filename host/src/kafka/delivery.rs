@@ -79,7 +79,11 @@ fn give_up(shared: &Shared, producer: &ActionProducer) -> u64 {
     drop(window);
     shared.books.give_up_waiting();
     purge(shared, producer);
-    tracing::warn!(action = shared.books.name, late, "records that Kafka had not confirmed when the time to stop was up");
+    tracing::warn!(
+        action = shared.books.name,
+        late,
+        "records that Kafka had not confirmed when the time to stop was up"
+    );
     late as u64
 }
 

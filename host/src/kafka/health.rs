@@ -64,6 +64,10 @@ pub(super) struct Health {
 struct Inner {
     status: Status,
     was_connected: bool,
+    /// What the client said last while it was not connected; the probe only knows that nobody answers.
+    last_error: Option<String>,
+    /// A refused login or certificate was logged.
+    refused: bool,
     stopping: bool,
 }
 
@@ -80,6 +84,8 @@ impl Health {
             inner: Mutex::new(Inner {
                 status: Status { state: State::Connecting, reason: "not yet connected".to_owned() },
                 was_connected: false,
+                last_error: None,
+                refused: false,
                 stopping: false,
             }),
             wake: Condvar::new(),
@@ -114,28 +120,39 @@ impl Health {
     fn probe(&self, producer: &ActionProducer) -> Option<String> {
         let metadata = match producer.producer().client().fetch_metadata(Some(&self.topic), self.timeout) {
             Ok(metadata) => metadata,
-            Err(error) => {
-                let known = self.inner.lock().status.reason.clone();
-                let last = if known.is_empty() { String::new() } else { format!("; last error: {known}") };
-                let last = if known.contains("last error") || known.starts_with("not yet") { String::new() } else { last };
-                return Some(format!("no broker answers: {error}{last}"));
-            }
+            Err(error) => return Some(self.with_last_error(&format!("no broker answers: {error}"))),
         };
         let error = metadata.topics().iter().find_map(|topic| topic.error())?;
         self.must_exist.then(|| format!("topic `{}`: {}", self.topic, words(error)))
     }
 
-    /// An error event: kept as the reason while not connected, and a reason to look again at once.
+    fn with_last_error(&self, problem: &str) -> String {
+        match &self.inner.lock().last_error {
+            Some(last) => format!("{problem}; last error: {last}"),
+            None => problem.to_owned(),
+        }
+    }
+
+    /// An error event: kept for the reason while not connected. All brokers down is a reason to look again at once.
     pub(super) fn note_error(&self, code: Code, reason: &str) {
         tracing::debug!(action = self.action, code = code as i32, reason, "Kafka client error");
         if code == Code::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN {
-            self.note(Some("all brokers are down".to_owned()));
+            self.note(Some(self.with_last_error("all brokers are down")));
             self.wake.notify_all();
-        } else {
+            return;
+        }
+        let state = {
             let mut inner = self.inner.lock();
-            if inner.status.state != State::Connected {
-                inner.status.reason = reason.to_owned();
+            inner.last_error = Some(reason.to_owned());
+            let refusal = matches!(code, Code::RD_KAFKA_RESP_ERR__AUTHENTICATION | Code::RD_KAFKA_RESP_ERR__SSL);
+            // A refused login does not pass by itself: say so, once.
+            if refusal && !std::mem::replace(&mut inner.refused, true) {
+                tracing::warn!(action = self.action, reason, "Kafka refuses the connection");
             }
+            inner.status.state
+        };
+        if state != State::Connected {
+            self.note(Some(reason.to_owned()));
         }
     }
 
@@ -147,8 +164,13 @@ impl Health {
             (Some(_), false) => State::Disconnected,
         };
         let changed = inner.status.state != state;
-        inner.was_connected |= problem.is_none();
-        inner.status = Status { state, reason: problem.unwrap_or_default() };
+        if problem.is_none() {
+            inner.was_connected = true;
+            inner.last_error = None;
+            inner.refused = false;
+        }
+        let reason = problem.unwrap_or_default();
+        inner.status = Status { state, reason };
         if changed {
             let (action, reason) = (&self.action, &inner.status.reason);
             match state {

@@ -6,16 +6,16 @@
 //! plugins or MQTT, and nothing but this folder knows rdkafka.
 
 mod config;
-mod error;
-mod options;
-mod window;
-mod producer;
 mod delivery;
-mod native;
-mod health;
 mod embedded;
+mod error;
+mod health;
+mod native;
+mod options;
+mod producer;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use config::{
     AckLevel, ActionConfig, Authentication, ConnectorConfig, HeaderEncodeMode, OnFull, Parameters, ProducerType,

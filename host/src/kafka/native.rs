@@ -147,7 +147,8 @@ impl<F: Fn(Ticket, Code) + Send + Sync + 'static> NativeProducer<F> {
             return Err(Code::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION);
         };
         // SAFETY: client and name outlive the call; a null configuration means the client's default.
-        let topic = unsafe { native::rd_kafka_topic_new(self.producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
+        let topic =
+            unsafe { native::rd_kafka_topic_new(self.producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
         let topic = TopicHandle(NonNull::new(topic).ok_or(Code::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION)?);
         let outcome = self.produce_to(&topic, record);
         let mut topics = self.topics.write();
@@ -162,7 +163,7 @@ impl<F: Fn(Ticket, Code) + Send + Sync + 'static> NativeProducer<F> {
         use native::rd_kafka_vtype_t::*;
         let bytes = |part: Option<&[u8]>| match part {
             // An empty slice may dangle; librdkafka tells null from empty by the pointer, so give it a real one.
-            Some(part) if part.is_empty() => (c"".as_ptr().cast::<c_void>(), 0),
+            Some([]) => (c"".as_ptr().cast::<c_void>(), 0),
             Some(part) => (part.as_ptr().cast::<c_void>(), part.len()),
             None => (ptr::null(), 0),
         };
@@ -252,8 +253,13 @@ fn headers_of(headers: &[(Arc<str>, Option<bytes::Bytes>)]) -> Result<*mut nativ
         let list = native::rd_kafka_headers_new(headers.len());
         for (name, value) in headers {
             let (pointer, len) = value.as_ref().map_or((ptr::null(), 0), |v| (v.as_ptr(), v.len()));
-            let code =
-                native::rd_kafka_header_add(list, name.as_ptr().cast(), name.len() as isize, pointer.cast(), len as isize);
+            let code = native::rd_kafka_header_add(
+                list,
+                name.as_ptr().cast(),
+                name.len() as isize,
+                pointer.cast(),
+                len as isize,
+            );
             if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
                 native::rd_kafka_headers_destroy(list);
                 return Err(code);

@@ -23,11 +23,17 @@ pub(super) fn producer_settings(name: &str, connector: &ConnectorConfig, action:
     set("bootstrap.servers", connector.bootstrap_hosts.split(',').map(str::trim).collect::<Vec<_>>().join(","));
     set("socket.connection.setup.timeout.ms", connector.connect_timeout.0.to_string());
     set("retry.backoff.ms", "100".to_owned());
-    set("topic.metadata.refresh.fast.interval.ms", connector.min_metadata_refresh_interval.0.clamp(1, 60_000).to_string());
-    set("topic.metadata.refresh.interval.ms", match parameters.partition_count_refresh_interval.0 {
-        0 => "-1".to_owned(),
-        interval => interval.min(3_600_000).to_string(),
-    });
+    set(
+        "topic.metadata.refresh.fast.interval.ms",
+        connector.min_metadata_refresh_interval.0.clamp(1, 60_000).to_string(),
+    );
+    set(
+        "topic.metadata.refresh.interval.ms",
+        match parameters.partition_count_refresh_interval.0 {
+            0 => "-1".to_owned(),
+            interval => interval.min(3_600_000).to_string(),
+        },
+    );
     set("socket.timeout.ms", connector.request_timeout.0.clamp(10, 300_000).to_string());
     set("socket.send.buffer.bytes", connector.socket_opts.sndbuf.0.min(100_000_000).to_string());
     set("socket.receive.buffer.bytes", connector.socket_opts.recbuf.0.min(100_000_000).to_string());
@@ -47,24 +53,36 @@ pub(super) fn producer_settings(name: &str, connector: &ConnectorConfig, action:
     set("batch.num.messages", "100000".to_owned());
     set("message.max.bytes", "1000000000".to_owned());
     set("message.timeout.ms", action.delivery_timeout().map_or(0, |limit| limit.0).to_string());
-    set("compression.codec", match parameters.compression {
-        Compression::NoCompression => "none",
-        Compression::Gzip => "gzip",
-        Compression::Snappy => "snappy",
-        Compression::Lz4 => "lz4",
-        Compression::Zstd => "zstd",
-    }.to_owned());
-    set("partitioner", match parameters.partition_strategy {
-        PartitionStrategy::KeyDispatch => "murmur2_random",
-        PartitionStrategy::Random => "random",
-    }.to_owned());
+    set(
+        "compression.codec",
+        match parameters.compression {
+            Compression::Off => "none",
+            Compression::Gzip => "gzip",
+            Compression::Snappy => "snappy",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        }
+        .to_owned(),
+    );
+    set(
+        "partitioner",
+        match parameters.partition_strategy {
+            PartitionStrategy::KeyDispatch => "murmur2_random",
+            PartitionStrategy::Random => "random",
+        }
+        .to_owned(),
+    );
     let idempotent = parameters.required_acks == RequiredAcks::AllIsr;
     set("enable.idempotence", idempotent.to_string());
-    set("acks", match parameters.required_acks {
-        RequiredAcks::AllIsr => "all",
-        RequiredAcks::LeaderOnly => "1",
-        RequiredAcks::None => "0",
-    }.to_owned());
+    set(
+        "acks",
+        match parameters.required_acks {
+            RequiredAcks::AllIsr => "all",
+            RequiredAcks::LeaderOnly => "1",
+            RequiredAcks::None => "0",
+        }
+        .to_owned(),
+    );
     if let Some(in_flight) = parameters.max_inflight {
         set("max.in.flight.requests.per.connection", in_flight.to_string());
     }
@@ -77,11 +95,15 @@ fn security(connector: &ConnectorConfig, set: &mut impl FnMut(&str, String)) {
         Authentication::None => set("security.protocol", if tls { "ssl" } else { "plaintext" }.to_owned()),
         Authentication::Password(login) => {
             set("security.protocol", if tls { "sasl_ssl" } else { "sasl_plaintext" }.to_owned());
-            set("sasl.mechanism", match login.mechanism {
-                Mechanism::Plain => "PLAIN",
-                Mechanism::ScramSha256 => "SCRAM-SHA-256",
-                Mechanism::ScramSha512 => "SCRAM-SHA-512",
-            }.to_owned());
+            set(
+                "sasl.mechanism",
+                match login.mechanism {
+                    Mechanism::Plain => "PLAIN",
+                    Mechanism::ScramSha256 => "SCRAM-SHA-256",
+                    Mechanism::ScramSha512 => "SCRAM-SHA-512",
+                }
+                .to_owned(),
+            );
             set("sasl.username", login.username.clone());
             set("sasl.password", login.password.expose().to_owned());
         }

@@ -235,7 +235,12 @@ impl Books {
                 acks.push((ack, Outcome::Delivered));
             } else {
                 let cause = cause_of(code);
-                tracing::debug!(action = self.name, cause = cause.label(), error = describe(code), "record not delivered");
+                tracing::debug!(
+                    action = self.name,
+                    cause = cause.label(),
+                    error = describe(code),
+                    "record not delivered"
+                );
                 charge.fail(cause);
                 acks.push((ack, outcome_of(cause)));
             }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message as _};
-use rdkafka::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaApiKey;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::*;
 use crate::ack::{AckGroup, AckSignal, Outcome, Refusal};
@@ -38,7 +38,8 @@ struct Bench {
 impl Bench {
     fn start(bootstrap: &str, extra: &str) -> Bench {
         let connector = format!("type = \"kafka_producer\"\nbootstrap_hosts = \"{bootstrap}\"\n");
-        let action = format!("type = \"kafka_producer\"\nconnector = \"c\"\n{extra}\n[parameters]\ntopic = \"{TOPIC}\"\n");
+        let action =
+            format!("type = \"kafka_producer\"\nconnector = \"c\"\n{extra}\n[parameters]\ntopic = \"{TOPIC}\"\n");
         Bench::with(&connector, &action)
     }
 
@@ -81,7 +82,11 @@ fn record(n: usize) -> Record {
         topic: TOPIC.into(),
         key: Some(Bytes::from(format!("key-{}", n % 7))),
         value: Some(Bytes::from(n.to_string())),
-        headers: vec![("n".into(), Some(Bytes::from(n.to_string()))), ("none".into(), None), ("n".into(), Some(Bytes::new()))],
+        headers: vec![
+            ("n".into(), Some(Bytes::from(n.to_string()))),
+            ("none".into(), None),
+            ("n".into(), Some(Bytes::new())),
+        ],
         timestamp: Some(1_700_000_000_000 + n as i64),
     }
 }
@@ -157,10 +162,7 @@ fn what_kafka_refuses_is_refused_to_the_publisher_and_counted_by_cause() {
     let bench = Bench::start(&kafka.bootstrap_hosts(), "");
     let fine = bench.send(vec![record(0)]);
     assert_eq!(bench.outcomes(&fine), [Outcome::Delivered]);
-    kafka.0.request_errors(
-        RDKafkaApiKey::Produce,
-        &[Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED],
-    );
+    kafka.0.request_errors(RDKafkaApiKey::Produce, &[Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
     let refused = bench.send(vec![record(1)]);
     assert_eq!(bench.outcomes(&refused), [Outcome::Refused(Refusal::NotAuthorized)]);
     let counts = bench.ledger.counts();
@@ -220,7 +222,8 @@ fn at_the_end_what_is_late_is_named_and_not_acknowledged() {
 fn a_long_linger_does_not_hold_up_the_end() {
     let kafka = EmbeddedKafka::start(&[TOPIC]).unwrap();
     let connector = format!("type = \"kafka_producer\"\nbootstrap_hosts = \"{}\"\n", kafka.bootstrap_hosts());
-    let action = "type = \"kafka_producer\"\nconnector = \"c\"\n[parameters]\ntopic = \"out\"\nmax_linger_time = \"10m\"\n";
+    let action =
+        "type = \"kafka_producer\"\nconnector = \"c\"\n[parameters]\ntopic = \"out\"\nmax_linger_time = \"10m\"\n";
     let bench = Bench::with(&connector, action);
     let group = bench.send(vec![record(0)]);
     bench.sink.stop(Instant::now() + LONG);

@@ -16,7 +16,9 @@ use crate::message::Client;
 pub enum RuleError {
     #[error("authorization rule {rule}: `{text}` is not an address or a network; write one like \"10.0.0.0/8\"")]
     Address { rule: usize, text: String },
-    #[error("authorization rule {rule}: `{text}` is not a topic filter: `#` must be the last level, `+` and `#` stand alone")]
+    #[error(
+        "authorization rule {rule}: `{text}` is not a topic filter: `#` must be the last level, `+` and `#` stand alone"
+    )]
     Topic { rule: usize, text: String },
 }
 
@@ -89,9 +91,10 @@ impl Rule {
                 Some(network.ok_or_else(|| RuleError::Address { rule: number, text: text.clone() })?)
             }
         };
-        let topics = config.topics.iter().map(|text| {
-            parse(text).ok_or_else(|| RuleError::Topic { rule: number, text: text.clone() })
-        });
+        let topics = config
+            .topics
+            .iter()
+            .map(|text| parse(text).ok_or_else(|| RuleError::Topic { rule: number, text: text.clone() }));
         Ok(Rule {
             permission: config.permission,
             action: config.action,
@@ -206,7 +209,9 @@ fn overlaps_below(rule: &[Level], asked: &[Asked<'_>]) -> bool {
         ([Level::Rest, ..], _) | (_, [Asked::Rest, ..]) => true,
         ([], []) => true,
         ([], _) | (_, []) => false,
-        ([Level::Text(text), rule @ ..], [Asked::Text(other), asked @ ..]) => text == other && overlaps_below(rule, asked),
+        ([Level::Text(text), rule @ ..], [Asked::Text(other), asked @ ..]) => {
+            text == other && overlaps_below(rule, asked)
+        }
         ([_, rule @ ..], [_, asked @ ..]) => overlaps_below(rule, asked),
     }
 }
@@ -265,7 +270,9 @@ impl Network {
 
     fn contains(self, address: IpAddr) -> bool {
         match (self.0, address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => (net.to_bits() ^ ip.to_bits()).checked_shr(32 - self.1).unwrap_or(0) == 0,
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                (net.to_bits() ^ ip.to_bits()).checked_shr(32 - self.1).unwrap_or(0) == 0
+            }
             (IpAddr::V6(net), IpAddr::V6(ip)) => {
                 (net.to_bits() ^ ip.to_bits()).checked_shr(128 - self.1).unwrap_or(0) == 0
             }
@@ -310,7 +317,9 @@ mod tests {
             assert_eq!(plain.may_publish(topic), expected, "{topic}");
         }
         assert!(root.may_publish("b") && !root.may_publish("$SYS/x") && root.may_subscribe("b/#"));
-        assert!(inside.may_subscribe("down/joe") && !inside.may_subscribe("down/jim") && !inside.may_subscribe("down/+"));
+        assert!(
+            inside.may_subscribe("down/joe") && !inside.may_subscribe("down/jim") && !inside.may_subscribe("down/+")
+        );
         assert!(!plain.may_subscribe("down/joe"));
     }
 

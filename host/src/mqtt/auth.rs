@@ -95,8 +95,7 @@ impl Authenticator {
         let Ok(permit) = self.hashing.clone().acquire_owned().await else { return false };
         let verified = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            PasswordHash::new(&hash)
-                .is_ok_and(|hash| Argon2::default().verify_password(&password, &hash).is_ok())
+            PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(&password, &hash).is_ok())
         });
         let verified = verified.await.unwrap_or(false) && known.is_some();
         if verified {
@@ -120,8 +119,7 @@ impl Authenticator {
 }
 
 fn read_users(path: &Path) -> Result<FxHashMap<String, String>, UsersError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| UsersError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| UsersError::Read { path: path.to_owned(), source })?;
     let mut users = FxHashMap::default();
     for (index, line) in text.lines().enumerate() {
         let (line, number) = (line.trim(), index + 1);
@@ -235,8 +233,7 @@ mod tests {
             let error = load(&text, None).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");
         }
-        let missing =
-            AuthenticationConfig { users_file: Some(PathBuf::from("no/such/file")), allow_anonymous: None };
+        let missing = AuthenticationConfig { users_file: Some(PathBuf::from("no/such/file")), allow_anonymous: None };
         assert!(Authenticator::load(&missing).unwrap_err().to_string().contains("no/such/file"));
     }
 }

@@ -62,10 +62,8 @@ impl Broker {
             retained: config.max_retained_messages,
             store_qos0: config.mqueue_store_qos0,
         };
-        let retained = RetainedLimits {
-            messages: config.max_retained_messages,
-            bytes: config.max_retained_bytes.as_usize(),
-        };
+        let retained =
+            RetainedLimits { messages: config.max_retained_messages, bytes: config.max_retained_bytes.as_usize() };
         Broker {
             sessions: Sessions::new(router.clone(), metrics.clone(), queue, config.max_sessions),
             retained: Retained::new(retained),

@@ -304,7 +304,9 @@ fn multiplier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Erro
     if (1.0..=100.0).contains(&factor) {
         return Ok(factor);
     }
-    Err(de::Error::custom(format!("{factor} is not a keep-alive multiplier; write 1.5, or another number from 1 to 100")))
+    Err(de::Error::custom(format!(
+        "{factor} is not a keep-alive multiplier; write 1.5, or another number from 1 to 100"
+    )))
 }
 
 #[cfg(test)]

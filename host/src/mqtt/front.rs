@@ -37,7 +37,7 @@ pub enum FrontError {
     #[error("listener `{listener}`: TLS needs `ssl_options` with `certfile` and `keyfile`")]
     NoCertificate { listener: String },
     #[error("listener `{listener}`: {source}")]
-    Tls { listener: String, source: TlsError },
+    Tls { listener: String, source: Box<TlsError> },
     #[error(transparent)]
     Users(#[from] UsersError),
     #[error(transparent)]
@@ -171,7 +171,7 @@ impl FrontHandle {
     pub fn reload_certificates(&self) -> Result<(), FrontError> {
         let fresh = self.certificates.iter().map(|certificate| {
             tls::server_config(&certificate.ssl)
-                .map_err(|source| FrontError::Tls { listener: certificate.listener.clone(), source })
+                .map_err(|source| FrontError::Tls { listener: certificate.listener.clone(), source: source.into() })
         });
         let fresh: Vec<_> = fresh.collect::<Result<_, _>>()?;
         for (certificate, config) in self.certificates.iter().zip(fresh) {
@@ -211,7 +211,9 @@ fn tls_of(name: &str, config: &ListenerConfig) -> Result<Option<Arc<ServerConfig
         return Ok(None);
     }
     let ssl = config.ssl_options.as_ref().ok_or_else(|| FrontError::NoCertificate { listener: name.to_owned() })?;
-    tls::server_config(ssl).map(Some).map_err(|source| FrontError::Tls { listener: name.to_owned(), source })
+    tls::server_config(ssl)
+        .map(Some)
+        .map_err(|source| FrontError::Tls { listener: name.to_owned(), source: source.into() })
 }
 
 /// Nobody is asked who they are: only this machine may connect.

@@ -72,11 +72,6 @@ impl Links {
     pub fn len(&self) -> usize {
         self.table.lock().links.len()
     }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// A connection's entry; dropping it takes the entry out.

@@ -32,10 +32,8 @@ impl PacketId {
 #[repr(u8)]
 pub enum Reason {
     Success = 0x00,
-    DisconnectWithWill = 0x04,
     NoMatchingSubscribers = 0x10,
     NoSubscriptionExisted = 0x11,
-    Unspecified = 0x80,
     MalformedPacket = 0x81,
     ProtocolError = 0x82,
     ImplementationSpecific = 0x83,
@@ -43,8 +41,6 @@ pub enum Reason {
     ClientIdentifierNotValid = 0x85,
     BadUserNameOrPassword = 0x86,
     NotAuthorized = 0x87,
-    ServerUnavailable = 0x88,
-    ServerBusy = 0x89,
     ServerShuttingDown = 0x8B,
     BadAuthenticationMethod = 0x8C,
     KeepAliveTimeout = 0x8D,

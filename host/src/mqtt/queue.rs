@@ -179,11 +179,6 @@ impl Queue {
     pub fn len(&self) -> usize {
         self.waiting.len() + self.retained.len()
     }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.retained.is_empty()
-    }
 }
 
 impl Pushed {

@@ -104,14 +104,9 @@ impl Retained {
         metrics.retained_current.set(store.by_topic.len() as u64);
     }
 
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.store.read().by_topic.len()
-    }
-
-    #[must_use]
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.store.read().by_topic.is_empty()
     }
 }
 
@@ -165,7 +160,7 @@ mod tests {
         for (name, payload) in [("a", "1"), ("b", "1"), ("c", "1")] {
             retained.put(&message(name, payload, QoS::AtMostOnce), &metrics);
         }
-        assert_eq!((retained.len(), metrics.retained_dropped.get()), (2, 1));
+        assert_eq!((retained.store.read().by_topic.len(), metrics.retained_dropped.get()), (2, 1));
         retained.put(&message("a", "2", QoS::AtMostOnce), &metrics);
         retained.put(&message("b", "", QoS::AtMostOnce), &metrics);
         retained.put(&message("c", "12345678901", QoS::AtMostOnce), &metrics);
@@ -180,14 +175,13 @@ mod tests {
         let (retained, metrics) = store(9, 999);
         let mut short = message("a", "x", QoS::AtMostOnce);
         short.received_at = 1000;
-        short.properties =
-            Some(Box::new(Properties { message_expiry_interval: Some(2), ..Properties::default() }));
+        short.properties = Some(Box::new(Properties { message_expiry_interval: Some(2), ..Properties::default() }));
         retained.put(&short, &metrics);
         let filter = TopicFilter::new("a").unwrap();
         assert_eq!(retained.matching(&filter, 2999).len(), 1);
         assert_eq!(retained.matching(&filter, 3000).len(), 0);
         retained.sweep(2999, &metrics);
-        assert_eq!(retained.len(), 1);
+        assert_eq!(retained.store.read().by_topic.len(), 1);
         retained.sweep(3000, &metrics);
         assert!(retained.is_empty() && retained.store.read().expiring.is_empty());
     }

@@ -223,6 +223,3 @@ pub(super) fn retained_delivery(message: Arc<Message>, options: &SubscriptionOpt
 pub fn is_reserved(topic: &TopicName) -> bool {
     topic.as_str() == "$SYS" || topic.as_str().starts_with("$SYS/")
 }
-
-#[cfg(test)]
-mod tests;

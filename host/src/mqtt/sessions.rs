@@ -294,7 +294,7 @@ impl Sessions {
         self.table.lock().len()
     }
 
-    #[must_use]
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -49,8 +49,7 @@ pub fn server_config(options: &SslOptions) -> Result<Arc<ServerConfig>, TlsError
                 roots.add(certificate).map_err(|error| bad(error.to_string()))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier =
-                if options.fail_if_no_peer_cert { verifier } else { verifier.allow_unauthenticated() };
+            let verifier = if options.fail_if_no_peer_cert { verifier } else { verifier.allow_unauthenticated() };
             builder.with_client_cert_verifier(verifier.build().map_err(|error| bad(error.to_string()))?)
         }
     };
@@ -70,9 +69,8 @@ pub fn server_config(options: &SslOptions) -> Result<Arc<ServerConfig>, TlsError
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bad = |reason: String| TlsError::File { what, path: path.to_owned(), reason };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| bad(error.to_string()))?;
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| bad(error.to_string()))?;
     if certificates.is_empty() {
         return Err(bad("no certificate in PEM form in it".to_owned()));
     }

@@ -45,14 +45,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Window {
-        Window {
-            in_flight: VecDeque::new(),
-            used: FxHashSet::default(),
-            last_id: 0,
-            unsent: 0,
-            counted: 0,
-            limit: 1,
-        }
+        Window { in_flight: VecDeque::new(), used: FxHashSet::default(), last_id: 0, unsent: 0, counted: 0, limit: 1 }
     }
 }
 
@@ -196,8 +189,8 @@ impl Window {
         self.in_flight.len()
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.in_flight.is_empty()
     }
 }

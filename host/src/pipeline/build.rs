@@ -39,7 +39,9 @@ pub enum BuildError {
     WrongKind { rule: String, plugin: String, kind: &'static str },
     #[error("action `{action}`, parameters.{key}: {message}")]
     Template { action: String, key: &'static str, message: String },
-    #[error("action `{action}`, parameters.kafka_headers: expected exactly one placeholder, like \"${{pub_props.User-Property}}\"")]
+    #[error(
+        "action `{action}`, parameters.kafka_headers: expected exactly one placeholder, like \"${{pub_props.User-Property}}\""
+    )]
     Headers { action: String },
     #[error("plugins `{first}` and `{second}` both have a function `{function}`")]
     FunctionTwice { function: String, first: String, second: String },
@@ -105,7 +107,8 @@ impl RuleDraft {
     ) -> Result<RuleDraft, Vec<BuildError>> {
         let mut errors = Vec::new();
         let plan = rule::compile(&config.sql, functions).map_err(|diagnostics| {
-            let text = diagnostics.iter().map(|diagnostic| diagnostic.render(&config.sql)).collect::<Vec<_>>().join("\n");
+            let text =
+                diagnostics.iter().map(|diagnostic| diagnostic.render(&config.sql)).collect::<Vec<_>>().join("\n");
             vec![BuildError::Sql { rule: name.to_owned(), text }]
         })?;
         for source in plan.sources() {

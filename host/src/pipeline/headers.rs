@@ -25,21 +25,29 @@ struct Extra {
 
 /// The value of `kafka_headers` cannot be headers; the message fails.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`kafka_headers` gave {0}, expected an object, an array of {{\"key\": .., \"value\": ..}} objects, or JSON text of either")]
+#[error(
+    "`kafka_headers` gave {0}, expected an object, an array of {{\"key\": .., \"value\": ..}} objects, or JSON text of either"
+)]
 pub(super) struct BadHeaders(&'static str);
 
 impl HeaderTemplates {
     pub(super) fn compile(parameters: &Parameters) -> Result<HeaderTemplates, (&'static str, Diagnostic)> {
         let parse = |key: &'static str, text: &str| Template::parse(text).map_err(|diagnostic| (key, diagnostic));
         let from = parameters.kafka_headers.as_deref();
-        let from = from.map(|text| Template::wide_placeholder(text).map_or_else(|| parse("kafka_headers", text), Ok)).transpose()?;
+        let from = from
+            .map(|text| Template::wide_placeholder(text).map_or_else(|| parse("kafka_headers", text), Ok))
+            .transpose()?;
         let extra = parameters.kafka_ext_headers.iter().map(|pair| {
             let name = parse("kafka_ext_headers", &pair.kafka_ext_header_key)?;
             let value = &pair.kafka_ext_header_value;
             let value = Template::wide_placeholder(value).map_or_else(|| parse("kafka_ext_headers", value), Ok)?;
             Ok(Extra { fixed_name: name.literal().map(Arc::from), name, value })
         });
-        Ok(HeaderTemplates { from, extra: extra.collect::<Result<_, _>>()?, mode: parameters.kafka_header_value_encode_mode })
+        Ok(HeaderTemplates {
+            from,
+            extra: extra.collect::<Result<_, _>>()?,
+            mode: parameters.kafka_header_value_encode_mode,
+        })
     }
 
     /// Whether `kafka_headers` is the one placeholder that it must be.

@@ -139,7 +139,8 @@ impl Ingress {
         if queue.closed {
             return Err(Closed);
         }
-        let fits = queue.waiting.len() + batch.len() <= self.limits.messages && queue.bytes + bytes <= self.limits.bytes;
+        let fits =
+            queue.waiting.len() + batch.len() <= self.limits.messages && queue.bytes + bytes <= self.limits.bytes;
         if !fits && !queue.waiting.is_empty() {
             return Ok(false);
         }

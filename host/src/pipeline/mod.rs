@@ -12,6 +12,8 @@ mod headers;
 pub mod ingress;
 mod render;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::sync::Arc;

@@ -81,7 +81,10 @@ impl Worker {
         let panicked = ack::run(|| catch_unwind(AssertUnwindSafe(|| self.process()))).is_err();
         // After a panic the instances may be in the middle of anything.
         if panicked {
-            tracing::error!(messages = self.chunk.len(), "a worker panicked; the batch is not acknowledged (this is a defect)");
+            tracing::error!(
+                messages = self.chunk.len(),
+                "a worker panicked; the batch is not acknowledged (this is a defect)"
+            );
             self.warm = WarmGuests::default();
             self.chunk.clear();
         }
@@ -93,10 +96,7 @@ impl Worker {
         // Promises apart from messages: the former are moved and branched, the latter only read.
         let mut promises: Vec<Promise> = chunk
             .iter_mut()
-            .map(|inbound| Promise {
-                ack: Some(std::mem::replace(&mut inbound.ack, AckHandle::detached())),
-                rules: 0,
-            })
+            .map(|inbound| Promise { ack: Some(std::mem::replace(&mut inbound.ack, AckHandle::detached())), rules: 0 })
             .collect();
         // Pairs of rule and message instead of a list for each rule: the number of rules must not cost anything.
         let mut work: Vec<(usize, usize)> = Vec::with_capacity(chunk.len());

@@ -85,7 +85,9 @@ impl Cache {
         // SHA-256 is intact, and the folder is writable by this user alone (checked in `open`): see the head of the file.
         #[allow(unsafe_code)]
         let component = unsafe { Component::deserialize(engine, entry.get(HEADER..)?) };
-        component.inspect_err(|e| tracing::warn!(error = %e, "a cached compiled plugin does not load; compiling again")).ok()
+        component
+            .inspect_err(|e| tracing::warn!(error = %e, "a cached compiled plugin does not load; compiling again"))
+            .ok()
     }
 
     /// Writes the entry; failing to is no more than a slow next start, so it is logged and not returned.

@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_is_not_unlimited() {
-        let limits = Limits::from(LimitsConfig { deadline: Some(Millis(0)), instances: Some(0), ..LimitsConfig::default() });
+        let limits =
+            Limits::from(LimitsConfig { deadline: Some(Millis(0)), instances: Some(0), ..LimitsConfig::default() });
         assert_eq!((limits.deadline, limits.instances), (Millis(1), 1));
     }
 

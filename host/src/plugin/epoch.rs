@@ -111,7 +111,9 @@ mod tests {
         settings.epoch_interruption(true);
         let engine = wasmtime::Engine::new(&settings).unwrap();
         let ticker = Ticker::start(engine.weak()).unwrap();
-        let module = wasmtime::Module::new(&engine, wat::parse_str("(module (func (export \"spin\") (loop br 0)))").unwrap()).unwrap();
+        let module =
+            wasmtime::Module::new(&engine, wat::parse_str("(module (func (export \"spin\") (loop br 0)))").unwrap())
+                .unwrap();
         let mut store = wasmtime::Store::new(&engine, ());
         store.set_epoch_deadline(1);
         let spin = {

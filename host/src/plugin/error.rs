@@ -62,11 +62,20 @@ pub enum PluginError {
 }
 
 impl PluginError {
-    /// Whether the instance must be thrown away: it may be in the middle of anything.
+    /// Whether the guest failed while it was running: its instance must be thrown away, because it may be in the middle
+    /// of anything, and the failure counts against the plugin.
     #[must_use]
     pub fn poisons_instance(&self) -> bool {
         use PluginError as E;
-        !matches!(self, E::GuestFailed(_) | E::BadArgument(_) | E::NoSuchFunction(_) | E::WrongKind { .. })
+        matches!(
+            self,
+            E::Trap { .. }
+                | E::Deadline { .. }
+                | E::MemoryLimit { .. }
+                | E::OutputTooLarge { .. }
+                | E::WrongOutcomeCount { .. }
+                | E::MalformedOutcome(_)
+        )
     }
 
     /// A stable word for metrics and the API.

@@ -36,7 +36,11 @@ pub(super) struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Scratch {
-        Scratch { messages: Messages { arena: Vec::new(), words: Vec::new() }, pairs: Vec::new(), names: Names::default() }
+        Scratch {
+            messages: Messages { arena: Vec::new(), words: Vec::new() },
+            pairs: Vec::new(),
+            names: Names::default(),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Warm {
     /// Calls the function with this index in [`Guest::functions`]. The caller has checked the number of arguments when it
     /// compiled the rule. Blocks for up to the deadline.
     pub fn call(&mut self, index: usize, args: &[Value]) -> Result<Value, PluginError> {
-        self.guest().circuit.admit(Instant::now())?;
+        self.guest().circuit.admit(Instant::now)?;
         let result = self.with_instance(|instance| instance.function(index, args));
         let guest = self.guest();
         guest.counts.calls.fetch_add(1, Ordering::Relaxed);
@@ -68,13 +68,18 @@ impl Instance {
             return Err(PluginError::BadArgument(format!("`{}` does not take {count} arguments", function.name)));
         }
         let exports = world.millstream_plugin_functions();
-        let answer = guest.call(&mut self.store, guest.limits().deadline, |store| exports.call_call(store, index as u32, &args))?;
+        let answer = guest
+            .call(&mut self.store, guest.limits().deadline, |store| exports.call_call(store, index as u32, &args))?;
         lift(answer.map_err(PluginError::GuestFailed)?)
     }
 }
 
 /// Asks a fresh instance what it offers.
-pub(super) fn signatures(store: &mut Store<State>, world: &Function, guest: &Guest) -> Result<Vec<FunctionInfo>, PluginError> {
+pub(super) fn signatures(
+    store: &mut Store<State>,
+    world: &Function,
+    guest: &Guest,
+) -> Result<Vec<FunctionInfo>, PluginError> {
     let exports = world.millstream_plugin_functions();
     let signatures = guest.call(store, guest.limits().start_deadline(), |store| exports.call_signatures(store))?;
     check(signatures)
@@ -89,11 +94,20 @@ fn check(signatures: Vec<wire::Signature>) -> Result<Vec<FunctionInfo>, PluginEr
     for signature in &signatures {
         let name = &signature.name;
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(allowed) || name.len() > MAX_NAME_BYTES {
-            return bad(format!("`{}` is no name; write a lower case letter, then letters, digits and `_`", name.escape_debug()));
+        if !name.starts_with(|c: char| c.is_ascii_lowercase())
+            || !name.chars().all(allowed)
+            || name.len() > MAX_NAME_BYTES
+        {
+            return bad(format!(
+                "`{}` is no name; write a lower case letter, then letters, digits and `_`",
+                name.escape_debug()
+            ));
         }
         if signature.min_args > signature.max_args || signature.max_args > MAX_ARGS {
-            return bad(format!("`{name}` takes {} to {} arguments; at most {MAX_ARGS}", signature.min_args, signature.max_args));
+            return bad(format!(
+                "`{name}` takes {} to {} arguments; at most {MAX_ARGS}",
+                signature.min_args, signature.max_args
+            ));
         }
         if signature.summary.len() > MAX_SUMMARY_BYTES {
             return bad(format!("the summary of `{name}` is longer than {MAX_SUMMARY_BYTES} bytes"));
@@ -102,7 +116,12 @@ fn check(signatures: Vec<wire::Signature>) -> Result<Vec<FunctionInfo>, PluginEr
             return bad(format!("`{name}` is there twice"));
         }
     }
-    let info = |s: wire::Signature| FunctionInfo { name: s.name, min_args: s.min_args, max_args: s.max_args, summary: s.summary };
+    let info = |s: wire::Signature| FunctionInfo {
+        name: s.name,
+        min_args: s.min_args,
+        max_args: s.max_args,
+        summary: s.summary,
+    };
     Ok(signatures.into_iter().map(info).collect())
 }
 
@@ -117,7 +136,9 @@ fn lower(value: &Value) -> Result<wire::Value, PluginError> {
         Value::Str(bytes) => wire::Value::Bytes(bytes.to_vec()),
         Value::Big(_) | Value::List(_) | Value::Map(_) | Value::Bits { .. } => {
             let mut text = Vec::new();
-            value.encode_json(&mut text).map_err(|_| PluginError::BadArgument("a bit string has no JSON form".into()))?;
+            value
+                .encode_json(&mut text)
+                .map_err(|_| PluginError::BadArgument("a bit string has no JSON form".into()))?;
             let text = String::from_utf8(text);
             wire::Value::Json(text.map_err(|_| PluginError::BadArgument("its JSON form is not UTF-8".into()))?)
         }
@@ -132,7 +153,9 @@ fn lift(value: wire::Value) -> Result<Value, PluginError> {
         wire::Value::Integer(number) => Value::Int(number),
         wire::Value::Float(number) => {
             let finite = Value::float(number);
-            finite.ok_or_else(|| PluginError::GuestFailed(format!("the function returned {number}, which is no number here")))?
+            finite.ok_or_else(|| {
+                PluginError::GuestFailed(format!("the function returned {number}, which is no number here"))
+            })?
         }
         wire::Value::Bytes(bytes) => Value::Str(bytes.into()),
         wire::Value::Json(text) => {
@@ -171,7 +194,16 @@ mod tests {
     fn values_cross_both_ways() {
         let map = Value::from_json(br#"{"b":[1,2.5,"x",null],"a":true}"#).unwrap();
         let big = Value::from_json(b"123456789012345678901234567890").unwrap();
-        for value in [Value::Undefined, Value::Null, Value::Bool(true), Value::Int(-1), Value::Float(1.5), Value::str("\u{e9}"), map, big] {
+        for value in [
+            Value::Undefined,
+            Value::Null,
+            Value::Bool(true),
+            Value::Int(-1),
+            Value::Float(1.5),
+            Value::str("\u{e9}"),
+            map,
+            big,
+        ] {
             assert_eq!(lift(lower(&value).unwrap()).unwrap(), value);
         }
         let bytes = Value::Str(Bytes::from_static(b"\xff\x00"));

@@ -90,7 +90,13 @@ pub struct GuestStatus {
 impl Guest {
     /// Compiles (or takes from the cache), checks against the worlds, and proves that `init` accepts the configuration.
     /// Takes from a millisecond to seconds, and runs guest code: not for a thread that serves anybody.
-    pub fn load(engine: &Arc<Engine>, name: &str, bytes: &[u8], config_json: &str, limits: Limits) -> Result<Arc<Guest>, PluginError> {
+    pub fn load(
+        engine: &Arc<Engine>,
+        name: &str,
+        bytes: &[u8],
+        config_json: &str,
+        limits: Limits,
+    ) -> Result<Arc<Guest>, PluginError> {
         let content = ContentHash::of(bytes);
         let compiled = engine.compile(content, bytes)?;
         let (kind, linked) = world::link(&engine.linker, &compiled.component)?;
@@ -230,7 +236,11 @@ impl Guest {
 
 impl std::fmt::Debug for Guest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guest").field("name", &self.name).field("kind", &self.kind).field("content", &self.content).finish_non_exhaustive()
+        f.debug_struct("Guest")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("content", &self.content)
+            .finish_non_exhaustive()
     }
 }
 
@@ -253,8 +263,8 @@ impl Instance {
         &self.place.0
     }
 
-    /// One outcome for each item, or an error and no effect on the items.
-    pub(super) fn transform(&mut self, items: &[Item<'_>]) -> Result<Vec<Outcome>, PluginError> {
+    /// Appends one outcome for each item. After an error `outcomes` may hold some of them.
+    pub(super) fn transform(&mut self, items: &[Item<'_>], outcomes: &mut Vec<Outcome>) -> Result<(), PluginError> {
         let guest = &self.place.0;
         let deadline = guest.limits.deadline;
         match &self.exports {
@@ -267,14 +277,14 @@ impl Instance {
                 if size as u64 > guest.limits.output.0 {
                     return Err(PluginError::OutputTooLarge { limit: guest.limits.output });
                 }
-                flat::outcomes(&mut self.scratch, answer, items.len())
+                flat::outcomes(&mut self.scratch, answer, items.len(), outcomes)
             }
             Exports::Plain(world) => {
                 let lent = plain::lend(items);
                 let messages = plain::messages(items, &lent);
                 let exports = world.millstream_plugin_plugin();
                 let answer = guest.call(&mut self.store, deadline, |store| exports.call_transform(store, &messages))?;
-                plain::outcomes(answer, items.len())
+                plain::outcomes(answer, items.len(), outcomes)
             }
             Exports::Function(_) => Err(PluginError::WrongKind { is: guest.kind.noun(), wanted: "transform" }),
         }

@@ -30,9 +30,9 @@ mod plain;
 mod pool;
 mod registry;
 mod store;
-mod transform;
 #[cfg(test)]
 mod testing;
+mod transform;
 mod world;
 
 pub use cache::ContentHash;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::error::PluginError;
 use super::transform::Verdict;
 use crate::message::Record;
 
@@ -14,7 +15,7 @@ use crate::message::Record;
 pub(super) const MAX_RECORDS: usize = 65_536;
 
 /// What a guest decided.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Outcome {
     Keep,
     One(Patch),
@@ -22,6 +23,8 @@ pub(super) enum Outcome {
     Many(Vec<Patch>),
     Drop(String),
     Refuse(String),
+    /// It decided nothing.
+    Failed(Arc<PluginError>),
 }
 
 /// Differences to the message's record; `None` leaves the field as it is.
@@ -42,9 +45,12 @@ impl Outcome {
         match self {
             Outcome::Keep => Verdict::Keep(record),
             Outcome::One(patch) => Verdict::Replace(vec![patch.apply(record)]),
-            Outcome::Many(patches) => Verdict::Replace(patches.into_iter().map(|patch| patch.apply(record.clone())).collect()),
+            Outcome::Many(patches) => {
+                Verdict::Replace(patches.into_iter().map(|patch| patch.apply(record.clone())).collect())
+            }
             Outcome::Drop(reason) => Verdict::Drop(reason),
             Outcome::Refuse(reason) => Verdict::Refuse(reason),
+            Outcome::Failed(error) => Verdict::Failed { record, error },
         }
     }
 }

@@ -58,16 +58,25 @@ fn message<'a>(item: &'a Item<'_>, lent: &'a Lent<'a>) -> wire::Message<'a> {
     }
 }
 
-/// Checks what came back against the number of messages that went in.
-pub(super) fn outcomes(answer: Vec<wire::Outcome>, expected: usize) -> Result<Vec<Outcome>, PluginError> {
+/// Checks what came back against the number of messages that went in, and appends one outcome for each. After an error
+/// `outcomes` may hold some of them.
+pub(super) fn outcomes(
+    answer: Vec<wire::Outcome>,
+    expected: usize,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), PluginError> {
     if answer.len() != expected {
         return Err(PluginError::WrongOutcomeCount { expected, got: answer.len() });
     }
-    let records = |outcome: &wire::Outcome| if let wire::Outcome::Replace(records) = outcome { records.len() } else { 0 };
+    let records =
+        |outcome: &wire::Outcome| if let wire::Outcome::Replace(records) = outcome { records.len() } else { 0 };
     if answer.iter().map(records).sum::<usize>() > MAX_RECORDS {
         return Err(PluginError::MalformedOutcome(format!("more than {MAX_RECORDS} records from one batch")));
     }
-    answer.into_iter().enumerate().map(|(n, outcome)| self::outcome(outcome, n)).collect()
+    for (n, outcome) in answer.into_iter().enumerate() {
+        outcomes.push(self::outcome(outcome, n)?);
+    }
+    Ok(())
 }
 
 fn outcome(outcome: wire::Outcome, n: usize) -> Result<Outcome, PluginError> {
@@ -78,7 +87,9 @@ fn outcome(outcome: wire::Outcome, n: usize) -> Result<Outcome, PluginError> {
         wire::Outcome::Replace(records) => {
             let mut patches = records.into_iter().map(|record| patch(record, n)).collect::<Result<Vec<_>, _>>()?;
             match patches.pop() {
-                None => return Err(PluginError::MalformedOutcome(format!("message {n}: replaced by nothing; use `drop`"))),
+                None => {
+                    return Err(PluginError::MalformedOutcome(format!("message {n}: replaced by nothing; use `drop`")));
+                }
                 Some(only) if patches.is_empty() => Outcome::One(only),
                 Some(last) => {
                     patches.push(last);
@@ -112,10 +123,17 @@ mod tests {
         wire::OutgoingResult { topic: topic.into(), key: None, value: None, headers: Vec::new(), timestamp: None }
     }
 
+    fn decode(answer: Vec<wire::Outcome>, expected: usize) -> Result<Vec<Outcome>, PluginError> {
+        let mut found = Vec::new();
+        outcomes(answer, expected, &mut found)?;
+        Ok(found)
+    }
+
     #[test]
     fn replacing_by_one_is_a_change_and_by_several_a_split() {
-        let answer = vec![wire::Outcome::Replace(vec![record("a")]), wire::Outcome::Replace(vec![record("a"), record("b")])];
-        let outcomes = outcomes(answer, 2).unwrap();
+        let answer =
+            vec![wire::Outcome::Replace(vec![record("a")]), wire::Outcome::Replace(vec![record("a"), record("b")])];
+        let outcomes = decode(answer, 2).unwrap();
         assert!(matches!(&outcomes[0], Outcome::One(patch) if patch.topic.as_deref() == Some("a")));
         assert!(matches!(&outcomes[1], Outcome::Many(patches) if patches[1].topic.as_deref() == Some("b")));
     }
@@ -123,13 +141,13 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_is_malformed() {
         for answer in [wire::Outcome::Replace(Vec::new()), wire::Outcome::Replace(vec![record("")])] {
-            assert!(matches!(outcomes(vec![answer], 1), Err(PluginError::MalformedOutcome(_))));
+            assert!(matches!(decode(vec![answer], 1), Err(PluginError::MalformedOutcome(_))));
         }
     }
 
     #[test]
     fn the_count_must_fit() {
-        let error = outcomes(vec![wire::Outcome::Keep], 2).unwrap_err();
+        let error = decode(vec![wire::Outcome::Keep], 2).unwrap_err();
         assert!(matches!(error, PluginError::WrongOutcomeCount { expected: 2, got: 1 }));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every item that goes in comes out with a verdict. A failed batch is tried again message by message on a fresh
 //! instance, so that one bad message fails alone; the time for that is bounded, and what it does not reach fails with
-//! the batch's error. Transforms should therefore not depend on being called once for each message.
+//! the batch's error. A transform may therefore see a message twice.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,9 @@ use std::time::Instant;
 use super::error::PluginError;
 use super::function::FunctionInfo;
 use super::guest::{Guest, Instance};
+use super::outcome::Outcome;
 use super::transform::{Item, Verdict};
+use crate::message::ClientId;
 use crate::units::ByteSize;
 
 /// Messages in one call; more gain nothing.
@@ -45,84 +47,82 @@ impl Warm {
     /// Takes all `items` and appends exactly one verdict for each to `out`, in order. Blocks for up to the deadline for
     /// each part of 256 messages, and up to five times that for a part that fails.
     pub fn transform(&mut self, items: &mut Vec<Item<'_>>, out: &mut Vec<Verdict>) {
-        let counts = &self.guest.counts;
-        counts.messages.fetch_add(items.len() as u64, Ordering::Relaxed);
-        let before = out.len();
-        // A part must fit the guest's memory with room for its work.
-        let budget = self.guest.limits().memory.as_usize() / 8;
-        let mut items = items.drain(..).peekable();
-        let mut part = Vec::with_capacity(items.len().min(MAX_BATCH));
-        while let Some(first) = items.next() {
-            let mut weight = first.weight();
-            part.push(first);
-            while let Some(item) = items.next_if(|item| part.len() < MAX_BATCH && weight + item.weight() <= budget) {
-                weight += item.weight();
-                part.push(item);
-            }
-            self.part(&mut part, out);
+        self.guest.counts.messages.fetch_add(items.len() as u64, Ordering::Relaxed);
+        let mut outcomes = Vec::with_capacity(items.len());
+        let mut rest = items.as_slice();
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(self.part_of(rest));
+            self.decide(part, &mut outcomes);
+            rest = after;
         }
-        let failed = out[before..].iter().filter(|verdict| matches!(verdict, Verdict::Failed { .. })).count();
+        let failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Failed(_))).count();
         if failed > 0 {
             self.guest.counts.failed.fetch_add(failed as u64, Ordering::Relaxed);
         }
+        out.extend(items.drain(..).zip(outcomes).map(|(item, outcome)| outcome.apply(item.record)));
     }
 
-    fn part(&mut self, part: &mut Vec<Item<'_>>, out: &mut Vec<Verdict>) {
-        if let Err(error) = self.guest.circuit.admit(Instant::now()) {
-            return fail_all(part, &Arc::new(error), out);
+    /// How many of `items`, at least one, make a part that fits the guest's memory with room for its work.
+    fn part_of(&self, items: &[Item<'_>]) -> usize {
+        let budget = self.guest.limits().memory.as_usize() / 8;
+        let mut weight = 0;
+        let fits = items.iter().take(MAX_BATCH).take_while(|item| {
+            weight += item.weight();
+            weight <= budget
+        });
+        fits.count().max(1)
+    }
+
+    /// Appends one outcome for each item.
+    fn decide(&mut self, part: &[Item<'_>], outcomes: &mut Vec<Outcome>) {
+        if let Err(error) = self.guest.circuit.admit(Instant::now) {
+            return fail_all(part, &Arc::new(error), outcomes);
         }
-        match self.try_transform(part) {
-            Ok(outcomes) => {
-                self.guest.circuit.succeeded();
-                out.extend(part.drain(..).zip(outcomes).map(|(item, outcome)| outcome.apply(item.record)));
-            }
-            Err(error) => self.retry(part, Arc::new(error), out),
+        match self.try_transform(part, outcomes) {
+            Ok(()) => self.guest.circuit.succeeded(),
+            Err(error) => self.retry(part, &Arc::new(error), outcomes),
         }
     }
 
     /// One by one, for as long as the patience lasts.
-    fn retry(&mut self, part: &mut Vec<Item<'_>>, error: Arc<PluginError>, out: &mut Vec<Verdict>) {
-        let client = part.first().map(|item| item.message.client.id.clone());
-        let one_client = part.iter().all(|item| Some(&item.message.client.id) == client.as_ref());
-        let give_up = Instant::now() + self.guest.limits().deadline.duration() * RETRY_DEADLINES;
-        let mut survivors = 0_u32;
+    fn retry(&mut self, part: &[Item<'_>], error: &Arc<PluginError>, outcomes: &mut Vec<Outcome>) {
+        let before = outcomes.len();
         if part.len() > 1 && error.poisons_instance() {
-            for item in part.drain(..) {
+            let give_up = Instant::now() + self.guest.limits().deadline.duration() * RETRY_DEADLINES;
+            for item in part {
                 if Instant::now() >= give_up {
-                    out.push(Verdict::Failed { record: item.record, error: error.clone() });
-                    continue;
-                }
-                match self.try_transform(std::slice::from_ref(&item)) {
-                    Ok(mut outcomes) if outcomes.len() == 1 => {
-                        survivors += 1;
-                        out.extend(outcomes.pop().map(|outcome| outcome.apply(item.record)));
-                    }
-                    Ok(_) => out.push(Verdict::Failed { record: item.record, error: error.clone() }),
-                    Err(own) => out.push(Verdict::Failed { record: item.record, error: Arc::new(own) }),
+                    outcomes.push(Outcome::Failed(error.clone()));
+                } else if let Err(own) = self.try_transform(std::slice::from_ref(item), outcomes) {
+                    outcomes.push(Outcome::Failed(Arc::new(own)));
                 }
             }
         } else {
-            fail_all(part, &error, out);
+            fail_all(part, error, outcomes);
         }
-        if survivors > 0 {
+        if outcomes[before..].iter().any(|outcome| !matches!(outcome, Outcome::Failed(_))) {
             self.guest.circuit.succeeded();
-        } else {
-            self.guest.circuit.failed(&error, client.as_ref().filter(|_| one_client), Instant::now());
+        } else if error.poisons_instance() || matches!(**error, PluginError::GuestRefusedInit(_)) {
+            self.guest.circuit.failed(error, only_client(part), Instant::now());
         }
     }
 
-    fn try_transform(&mut self, items: &[Item<'_>]) -> Result<Vec<super::outcome::Outcome>, PluginError> {
+    /// Appends one outcome for each item, or none.
+    fn try_transform(&mut self, items: &[Item<'_>], outcomes: &mut Vec<Outcome>) -> Result<(), PluginError> {
         if let [item] = items {
             let (size, limit) = (item.weight(), self.guest.limits().memory);
             if size > limit.as_usize() / 2 {
                 return Err(PluginError::MessageTooLarge { size: ByteSize(size as u64), limit });
             }
         }
-        self.with_instance(|instance| instance.transform(items))
+        let before = outcomes.len();
+        self.with_instance(|instance| instance.transform(items, outcomes)).inspect_err(|_| outcomes.truncate(before))
     }
 
     /// Runs `body` on the warm instance; makes one if there is none, and throws it away if `body` fails in it.
-    pub(super) fn with_instance<T>(&mut self, body: impl FnOnce(&mut Instance) -> Result<T, PluginError>) -> Result<T, PluginError> {
+    pub(super) fn with_instance<T>(
+        &mut self,
+        body: impl FnOnce(&mut Instance) -> Result<T, PluginError>,
+    ) -> Result<T, PluginError> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(self.guest.instantiate()?),
@@ -139,6 +139,15 @@ impl Warm {
     }
 }
 
-fn fail_all(items: &mut Vec<Item<'_>>, error: &Arc<PluginError>, out: &mut Vec<Verdict>) {
-    out.extend(items.drain(..).map(|item| Verdict::Failed { record: item.record, error: error.clone() }));
+fn fail_all(items: &[Item<'_>], error: &Arc<PluginError>, outcomes: &mut Vec<Outcome>) {
+    outcomes.extend(items.iter().map(|_| Outcome::Failed(error.clone())));
 }
+
+/// The client that sent all of these, if it is one.
+fn only_client<'a>(items: &'a [Item<'_>]) -> Option<&'a ClientId> {
+    let first = &items.first()?.message.client.id;
+    items.iter().all(|item| item.message.client.id == *first).then_some(first)
+}
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,13 @@ impl Registry {
     }
 
     /// The same for a component in memory, like [`super::SITE_TAGS`].
-    pub fn prepare_bytes(&self, name: &str, bytes: &[u8], config_json: &str, limits: Limits) -> Result<Arc<Guest>, PluginError> {
+    pub fn prepare_bytes(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        config_json: &str,
+        limits: Limits,
+    ) -> Result<Arc<Guest>, PluginError> {
         match self.get(name) {
             Some(current) if current.is_same(ContentHash::of(bytes), config_json, &limits) => Ok(current),
             _ => Guest::load(&self.engine, name, bytes, config_json, limits),
@@ -81,4 +87,38 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
         return Err(PluginError::FileTooLarge { path: path.to_path_buf(), size, limit: MAX_COMPONENT });
     }
     fs::read(path).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SITE_TAGS;
+    use super::*;
+
+    #[test]
+    fn only_a_change_loads_again() {
+        let registry = Registry::new(Engine::new(None).unwrap());
+        let prepare = |site: &str, limits| {
+            let config = format!(r#"{{"site": "{site}"}}"#);
+            registry.prepare_bytes("site-tags", SITE_TAGS, &config, limits)
+        };
+        let first = prepare("a", Limits::default()).unwrap();
+        assert!(registry.get("site-tags").is_none(), "preparing changes nothing");
+        assert!(registry.install(first.clone()).is_none());
+        assert!(Arc::ptr_eq(&prepare("a", Limits::default()).unwrap(), &first));
+
+        let smaller = Limits { memory: ByteSize::mib(4), ..Limits::default() };
+        assert!(!Arc::ptr_eq(&prepare("a", smaller).unwrap(), &first));
+        let second = prepare("b", Limits::default()).unwrap();
+        assert!(Arc::ptr_eq(&registry.install(second.clone()).unwrap(), &first));
+        assert!(Arc::ptr_eq(&registry.get("site-tags").unwrap(), &second));
+
+        assert!(matches!(prepare("", Limits::default()), Err(PluginError::GuestRefusedInit(_))));
+        assert!(Arc::ptr_eq(&registry.get("site-tags").unwrap(), &second), "a bad change changes nothing");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = read_component(Path::new("no/such/plugin.wasm")).unwrap_err();
+        assert!(error.to_string().contains("no/such/plugin.wasm"), "{error}");
+    }
 }

@@ -94,7 +94,8 @@ impl ResourceLimiter for MemoryUse {
 pub(super) fn new(engine: &wasmtime::Engine, limits: &Limits, log: Arc<GuestLog>) -> Store<State> {
     let (wasi, stderr) = system::context(&log);
     let memory = MemoryUse { limit: limits.memory.as_usize(), used: 0, table_elements: 0, refused: false };
-    let state = State { table: ResourceTable::new(), wasi, memory, deadline: Instant::now(), overslept: false, log, stderr };
+    let state =
+        State { table: ResourceTable::new(), wasi, memory, deadline: Instant::now(), overslept: false, log, stderr };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_max_component_handles(MAX_HANDLES);
@@ -113,7 +114,12 @@ pub(super) fn arm(store: &mut Store<State>, deadline: Millis) {
 }
 
 /// What a failed call died of. The store is of no further use.
-pub(super) fn classify(store: &mut Store<State>, error: &wasmtime::Error, deadline: Millis, limits: &Limits) -> PluginError {
+pub(super) fn classify(
+    store: &mut Store<State>,
+    error: &wasmtime::Error,
+    deadline: Millis,
+    limits: &Limits,
+) -> PluginError {
     let state = store.data_mut();
     if state.overslept || error.downcast_ref() == Some(&Trap::Interrupt) {
         return PluginError::Deadline { limit: deadline };

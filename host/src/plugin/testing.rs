@@ -14,13 +14,18 @@ use crate::topic::TopicName;
 /// (`$arena $arena_len $words $words_len`), a scratch `$i`, and an `i32` result: the address of arena, length, words,
 /// length. `keep` calls are available as `(call $keep (local.get $words))`.
 pub(super) fn flat(init: &str, transform: &str) -> Vec<u8> {
-    component(&format!(
+    component(&flat_text(init, transform))
+}
+
+/// The same as text, for who wants to add to it.
+pub(super) fn flat_text(init: &str, transform: &str) -> String {
+    format!(
         r#"
         (core module $m
             (memory (export "memory") 2)
             (global $next (mut i32) (i32.const 65536))
             (global $count (mut i32) (i32.const 0))
-            (func $realloc (export "realloc") (param i32 i32 i32 $size i32) (result i32)
+            (func $realloc (export "realloc") (param i32 i32 i32) (param $size i32) (result i32)
                 (local $end i32)
                 (global.set $next (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
                 (local.set $end (i32.add (global.get $next) (local.get $size)))
@@ -65,7 +70,7 @@ pub(super) fn flat(init: &str, transform: &str) -> Vec<u8> {
             (with "init" (func $init)) (with "transform" (func $transform))))
         (export "millstream:plugin/plugin-flat@0.1.0" (instance $exports))
         "#
-    ))
+    )
 }
 
 /// `init` that says yes.
@@ -119,6 +124,7 @@ pub(super) fn message(client: &str) -> Message {
 }
 
 pub(super) fn item<'a>(message: &'a Message, value: &str) -> Item<'a> {
-    let record = Record { topic: "out".into(), value: Some(Bytes::copy_from_slice(value.as_bytes())), ..Record::default() };
+    let record =
+        Record { topic: "out".into(), value: Some(Bytes::copy_from_slice(value.as_bytes())), ..Record::default() };
     Item { record, message, rule: "rule" }
 }

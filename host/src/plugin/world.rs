@@ -123,7 +123,8 @@ pub(super) fn link(linker: &Linker<State>, component: &Component) -> Result<(Kin
     let kind = recognise(component)?;
     check_exports(component, kind)?;
     let pre = linker.instantiate_pre(component).map_err(|error| unmet_imports(component, &error))?;
-    let linked = bind(kind, pre).map_err(|e| PluginError::WorldMismatch(format!("the component does not fit: {e:#}")))?;
+    let linked =
+        bind(kind, pre).map_err(|e| PluginError::WorldMismatch(format!("the component does not fit: {e:#}")))?;
     Ok((kind, linked))
 }
 
@@ -146,7 +147,8 @@ pub(super) fn imports(component: &Component) -> Vec<String> {
 
 fn recognise(component: &Component) -> Result<Kind, PluginError> {
     let exports = exports(component);
-    let found: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| exports.iter().any(|name| name == kind.interface())).collect();
+    let found: Vec<Kind> =
+        Kind::ALL.into_iter().filter(|kind| exports.iter().any(|name| name == kind.interface())).collect();
     match found[..] {
         [kind] => Ok(kind),
         [] => Err(PluginError::WorldMismatch(format!(
@@ -164,16 +166,18 @@ fn recognise(component: &Component) -> Result<Kind, PluginError> {
 fn check_exports(component: &Component, kind: Kind) -> Result<(), PluginError> {
     let ty = component.component_type();
     let engine = component.engine();
-    let Some(ComponentItem::ComponentInstance(instance)) = ty.get_export(engine, kind.interface()).map(|export| export.ty) else {
+    let Some(ComponentItem::ComponentInstance(instance)) =
+        ty.get_export(engine, kind.interface()).map(|export| export.ty)
+    else {
         return Err(PluginError::WorldMismatch(format!("`{}` is not an interface", kind.interface())));
     };
     let mut problems = String::new();
     for (name, asked) in kind.asks() {
         let problem = match instance.get_export(engine, name).map(|export| export.ty) {
             None => Some("is missing".to_owned()),
-            Some(ComponentItem::ComponentFunc(function)) => {
-                typecheck(kind, name, &function, &ty).err().map(|e| format!("has the type `{}` ({e:#})", render(&function)))
-            }
+            Some(ComponentItem::ComponentFunc(function)) => typecheck(kind, name, &function, &ty)
+                .err()
+                .map(|e| format!("has the type `{}` ({e:#})", render(&function))),
             Some(_) => Some("is not a function".to_owned()),
         };
         if let Some(problem) = problem {
@@ -184,7 +188,11 @@ fn check_exports(component: &Component, kind: Kind) -> Result<(), PluginError> {
     if problems.is_empty() {
         return Ok(());
     }
-    Err(PluginError::WorldMismatch(format!("`{}` does not fit:{problems}\nThe world asks:\n{}", kind.interface(), worlds(&[kind]))))
+    Err(PluginError::WorldMismatch(format!(
+        "`{}` does not fit:{problems}\nThe world asks:\n{}",
+        kind.interface(),
+        worlds(&[kind])
+    )))
 }
 
 fn typecheck(kind: Kind, name: &str, function: &ComponentFunc, component: &types::Component) -> wasmtime::Result<()> {
@@ -271,13 +279,16 @@ fn render_type(ty: &Type) -> String {
             format!("tuple<{}>", types.join(", "))
         }
         Type::Record(record) => {
-            let fields: Vec<String> = record.fields().map(|field| format!("{}: {}", field.name, render_type(&field.ty))).collect();
+            let fields: Vec<String> =
+                record.fields().map(|field| format!("{}: {}", field.name, render_type(&field.ty))).collect();
             format!("record {{ {} }}", fields.join(", "))
         }
         Type::Variant(variant) => {
             let cases: Vec<String> = variant
                 .cases()
-                .map(|case| case.ty.map_or_else(|| case.name.to_owned(), |ty| format!("{}({})", case.name, render_type(&ty))))
+                .map(|case| {
+                    case.ty.map_or_else(|| case.name.to_owned(), |ty| format!("{}({})", case.name, render_type(&ty)))
+                })
                 .collect();
             format!("variant {{ {} }}", cases.join(", "))
         }

@@ -40,7 +40,12 @@ impl Checker<'_> {
             let Field::Expr { expr, alias } = field else { continue };
             self.value(expr);
             if alias.is_none() && matches!(expr.kind, Kind::Unary(..)) {
-                self.warn(Code::AlwaysRaises, expr, "a field that begins with a sign has no name", "give it one with AS");
+                self.warn(
+                    Code::AlwaysRaises,
+                    expr,
+                    "a field that begins with a sign has no name",
+                    "give it one with AS",
+                );
             }
         }
     }
@@ -59,7 +64,12 @@ impl Checker<'_> {
             Kind::Not(operand) => match operand.kind {
                 Kind::And(_) | Kind::Or(_) | Kind::Not(_) => {
                     let hint = "negate each comparison instead: `a != 1 AND b != 2`";
-                    self.warn(Code::AlwaysRaises, expr, "NOT cannot negate AND, OR or NOT; this raises for every message", hint);
+                    self.warn(
+                        Code::AlwaysRaises,
+                        expr,
+                        "NOT cannot negate AND, OR or NOT; this raises for every message",
+                        hint,
+                    );
                 }
                 Kind::In(..) => {
                     let hint = "compare one by one: `x != 1 AND x != 2`, or NOT contains(x, [1, 2])";
@@ -67,18 +77,30 @@ impl Checker<'_> {
                 }
                 _ => self.value(operand),
             },
-            Kind::Path(path) if path.steps.is_empty() && ["TRUE", "FALSE"].contains(&path.name.to_ascii_uppercase().as_str()) => {
+            Kind::Path(path)
+                if path.steps.is_empty() && ["TRUE", "FALSE"].contains(&path.name.to_ascii_uppercase().as_str()) =>
+            {
                 let hint = "booleans are written in lower case";
                 self.warn(Code::AlwaysRaises, expr, format!("`{}` is a variable here", path.name), hint);
             }
             Kind::Path(_) | Kind::Slice(..) | Kind::Arith(..) | Kind::Unary(..) | Kind::List(_) | Kind::Range(..) => {
                 let hint = "compare it, such as `payload.flag = true`";
-                self.warn(Code::AlwaysRaises, expr, "a value alone is no condition; this raises for every message", hint);
+                self.warn(
+                    Code::AlwaysRaises,
+                    expr,
+                    "a value alone is no condition; this raises for every message",
+                    hint,
+                );
             }
             Kind::Const(crate::value::Value::Bool(_)) => {}
             Kind::Const(_) => {
                 let hint = "compare it with something";
-                self.warn(Code::AlwaysRaises, expr, "a constant alone is no condition; this raises for every message", hint);
+                self.warn(
+                    Code::AlwaysRaises,
+                    expr,
+                    "a constant alone is no condition; this raises for every message",
+                    hint,
+                );
             }
             _ => self.value(expr),
         }
@@ -137,16 +159,27 @@ impl Checker<'_> {
 
     fn call(&mut self, expr: &Expr, callee: &Callee, args: usize) {
         let Callee::Name(name) = callee else {
-            return self.warn(Code::UnknownFunction, expr, "functions of modules cannot be called", "use a plugin function");
+            return self.warn(
+                Code::UnknownFunction,
+                expr,
+                "functions of modules cannot be called",
+                "use a plugin function",
+            );
         };
         let by_column = Attribute::NAMES.iter().find(|(known, _)| known == name);
-        if by_column.is_some_and(|(_, arities)| arities.contains(&args)) || (matches!(name.as_str(), "div" | "mod") && args == 2) {
+        if by_column.is_some_and(|(_, arities)| arities.contains(&args))
+            || (matches!(name.as_str(), "div" | "mod") && args == 2)
+        {
             return;
         }
         match functions::lookup(name) {
             Some(function) if (function.min_args..=function.max_args).contains(&args) => {}
             Some(function) => {
-                let most = if function.max_args == usize::MAX { String::from("or more") } else { format!("to {}", function.max_args) };
+                let most = if function.max_args == usize::MAX {
+                    String::from("or more")
+                } else {
+                    format!("to {}", function.max_args)
+                };
                 let message = format!("`{name}` takes {} {most} arguments, not {args}", function.min_args);
                 self.warn(Code::Arity, expr, message, "this raises for every message");
             }
@@ -163,7 +196,8 @@ impl Checker<'_> {
     fn blind(&mut self, expr: &Expr) {
         match &expr.kind {
             Kind::Call(Callee::Name(name), args) => {
-                let known = Attribute::NAMES.iter().any(|(known, arities)| known == name && arities.contains(&args.len()));
+                let known =
+                    Attribute::NAMES.iter().any(|(known, arities)| known == name && arities.contains(&args.len()));
                 if known && name != "flags" {
                     let hint = "use the column of that name";
                     self.warn(Code::NeverTrue, expr, format!("`{name}()` is always undefined in a condition"), hint);

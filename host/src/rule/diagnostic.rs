@@ -62,10 +62,7 @@ impl Code {
     /// Warnings do not keep a rule from running.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        matches!(
-            self,
-            Code::UnknownFunction | Code::Arity | Code::AlwaysRaises | Code::UnknownName | Code::NeverTrue
-        )
+        matches!(self, Code::UnknownFunction | Code::Arity | Code::AlwaysRaises | Code::UnknownName | Code::NeverTrue)
     }
 }
 
@@ -164,7 +161,8 @@ mod tests {
     fn underlines_the_place() {
         let text = "SELECT a\nFROM \"t\"\nWHERE\tä !";
         let at = text.find('!').unwrap_or(0);
-        let shown = Diagnostic::new(Code::Character, at..at + 1, "unknown character `!`").with_hint("try `!=`").render(text);
+        let shown =
+            Diagnostic::new(Code::Character, at..at + 1, "unknown character `!`").with_hint("try `!=`").render(text);
         assert_eq!(
             shown,
             "error[R0002]: unknown character `!`\n  |\n3 | WHERE\tä !\n  |      \t  ^\n  = try `!=`\n".to_string()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::message::{Message, Properties};
-use crate::value::Value;
+use crate::value::{Value, write_json_text};
 
 mod json;
 mod publish;
@@ -113,6 +113,22 @@ pub trait Event {
             }
             None => false,
         }
+    }
+
+    /// Appends all columns as a JSON object, keys in descending order.
+    fn write_all(&self, out: &mut Vec<u8>) {
+        let mut names = Vec::new();
+        self.names(&mut |name| names.push(name.to_string()));
+        out.push(b'{');
+        for (i, name) in names.iter().rev().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_json_text(name.as_bytes(), out);
+            out.push(b':');
+            self.write_json(name.as_bytes(), out);
+        }
+        out.push(b'}');
     }
 
     /// A column by its name.

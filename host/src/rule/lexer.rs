@@ -12,7 +12,10 @@ pub const MAX_SQL_BYTES: usize = 64 * 1024;
 pub enum Token {
     Keyword(Keyword),
     /// A bare name, or one in double quotes.
-    Name { text: String, quoted: bool },
+    Name {
+        text: String,
+        quoted: bool,
+    },
     Text(String),
     /// The digits of an integer.
     Integer(String),

@@ -76,7 +76,9 @@ impl Parser {
             self.note(self.explain(problem));
         } else if !has_from && self.problems.is_empty() {
             let hint = "write the topic after the fields, such as FROM \"sensors/#\"";
-            self.note(Diagnostic::new(Code::NoFrom, self.span(), "the rule has no FROM (empty_from_clause)").with_hint(hint));
+            self.note(
+                Diagnostic::new(Code::NoFrom, self.span(), "the rule has no FROM (empty_from_clause)").with_hint(hint),
+            );
         }
         Some(Statement { body, sources, condition })
     }
@@ -87,9 +89,11 @@ impl Parser {
             Token::Keyword(Keyword::Do) => problem.with_hint("DO stands before INCASE"),
             Token::Keyword(Keyword::Where | Keyword::From) => problem.with_hint("the order is FROM, then WHERE"),
             Token::Name { text, quoted: false } => {
-                const FOREIGN: [&str; 9] = ["is", "like", "between", "group", "order", "limit", "join", "having", "null"];
+                const FOREIGN: [&str; 9] =
+                    ["is", "like", "between", "group", "order", "limit", "join", "having", "null"];
                 if FOREIGN.contains(&text.to_ascii_lowercase().as_str()) {
-                    return problem.with_hint("there is no such clause; for null use is_null(x), for patterns regex_match(x, p)");
+                    return problem
+                        .with_hint("there is no such clause; for null use is_null(x), for patterns regex_match(x, p)");
                 }
                 problem
             }
@@ -161,7 +165,8 @@ impl Parser {
         let path = match self.peek() {
             Token::Name { .. } => self.path()?,
             _ => {
-                let problem = self.unexpected("a name").with_hint("put an alias that is not a plain word in double quotes");
+                let problem =
+                    self.unexpected("a name").with_hint("put an alias that is not a plain word in double quotes");
                 return self.fail(problem);
             }
         };

@@ -112,19 +112,30 @@ pub(super) enum Node {
     Variable(Name),
     Path(Path),
     /// A path into the payload: its number, and the steps after `payload`.
-    Payload { number: usize, steps: Vec<Step> },
+    Payload {
+        number: usize,
+        steps: Vec<Step>,
+    },
     Range(i64, i64),
     Slice(Box<Node>, i64, i64),
     List(Vec<Node>),
     Builtin(&'static Function, Vec<Node>),
-    Plugin { id: FunctionId, name: String, args: Vec<Node> },
+    Plugin {
+        id: FunctionId,
+        name: String,
+        args: Vec<Node>,
+    },
     Attribute(Attribute, Vec<Node>),
     Negate(Box<Node>),
     /// Unary plus leaves its operand as it is, but is an expression of its own.
     Plus(Box<Node>),
     Arith(Arith, Box<Node>, Box<Node>),
     Compare(Compare, Box<Node>, Box<Node>),
-    Case { subject: Option<Box<Node>>, branches: Vec<(Node, Node)>, otherwise: Option<Box<Node>> },
+    Case {
+        subject: Option<Box<Node>>,
+        branches: Vec<(Node, Node)>,
+        otherwise: Option<Box<Node>>,
+    },
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
@@ -336,10 +347,13 @@ impl Planner<'_> {
         if !name.is_payload() {
             return Node::Path(Path { name, steps });
         }
-        let keys: Vec<Bytes> = steps.iter().map_while(|step| match step {
-            Step::Key(key) => Some(key.clone()),
-            _ => None,
-        }).collect();
+        let keys: Vec<Bytes> = steps
+            .iter()
+            .map_while(|step| match step {
+                Step::Key(key) => Some(key.clone()),
+                _ => None,
+            })
+            .collect();
         // An index that is a name is looked up in the payload itself.
         self.needs_document |= steps.iter().any(|step| matches!(step, Step::Variable(_)));
         let number = self.paths.iter().position(|known| *known == keys).unwrap_or_else(|| {

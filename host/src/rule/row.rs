@@ -121,7 +121,9 @@ impl<'a> View<'a> {
         match name.column {
             Some(column) => match event.text(column) {
                 // A payload is shared, other text borrowed.
-                Some(_) if column == Column::Payload => event.payload().map(|text| Datum::Own(Value::Str(text.clone()))),
+                Some(_) if column == Column::Payload => {
+                    event.payload().map(|text| Datum::Own(Value::Str(text.clone())))
+                }
                 Some(text) => Some(Datum::Text(text)),
                 None => event.column(column).map(Datum::Own),
             },
@@ -139,6 +141,9 @@ impl<'e> Row<'e> {
 
     /// Appends the row as a JSON object, keys in descending order. Undefined prints as `"undefined"`.
     pub fn write_json(&self, out: &mut Vec<u8>) {
+        if let (Some(event), []) = (self.event, self.entries.as_slice()) {
+            return event.write_all(out);
+        }
         out.push(b'{');
         let mut first = true;
         self.for_each_key(|space, key| {
@@ -172,7 +177,8 @@ impl<'e> Row<'e> {
     /// A row with the entries of a map, for rendering templates over something that is no rule's output.
     #[must_use]
     pub fn of_map(entries: &Map) -> Row<'static> {
-        let entry = |(key, value): (&Bytes, &Value)| Entry { space: Space::Text, key: key.clone(), value: value.clone() };
+        let entry =
+            |(key, value): (&Bytes, &Value)| Entry { space: Space::Text, key: key.clone(), value: value.clone() };
         Row { event: None, entries: entries.iter().map(entry).collect() }
     }
 

@@ -71,7 +71,8 @@ impl Template {
             let (before, from) = rest.split_at(at);
             literal.push_str(before);
             let inner = &from[2..];
-            let end = inner.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_')).count();
+            let end =
+                inner.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_')).count();
             if let Some(after) = inner.strip_prefix("$}") {
                 literal.push('$');
                 rest = after;

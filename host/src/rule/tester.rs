@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-use super::{JsonEvent, Missing, NoFunctions, Plan, Row, Source, Template, compile};
 use super::event::{Column, Event};
+use super::{JsonEvent, Missing, NoFunctions, Plan, Row, Source, Template, compile};
 use crate::value::{Map, Value};
 
 /// Why a line has no output.
@@ -35,16 +35,16 @@ fn answer(line: &str) -> Result<Value, Refusal> {
         (Some(Value::Str(sql)), None) => run_sql(&String::from_utf8_lossy(sql), request.get(b"event")),
         (None, Some(Value::Str(template))) => run_template(&String::from_utf8_lossy(template), request.get(b"vars")),
         _ => {
-            let message = "the line must be {\"sql\": text, \"event\": object} or {\"template\": text, \"vars\": object}";
+            let message =
+                "the line must be {\"sql\": text, \"event\": object} or {\"template\": text, \"vars\": object}";
             Err(Refusal::Parse(String::from(message)))
         }
     }
 }
 
 fn run_sql(sql: &str, event: Option<&Value>) -> Result<Value, Refusal> {
-    let plan = compile(sql, &NoFunctions).map_err(|problems| {
-        Refusal::Parse(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    })?;
+    let plan = compile(sql, &NoFunctions)
+        .map_err(|problems| Refusal::Parse(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let columns = event.cloned().unwrap_or_else(|| Value::map(Map::new()));
     let event = JsonEvent::new(columns).map_err(|error| Refusal::Parse(error.to_string()))?;
     if !fires(&plan, &event) {

@@ -33,7 +33,9 @@ fn golden_cases() {
 
 fn golden(line: &str) -> Result<(), String> {
     let case = Value::from_json(line.as_bytes()).map_err(|error| error.to_string())?;
-    let text = |key: &str| case.get(key.as_bytes()).and_then(Value::text).map(|text| String::from_utf8_lossy(&text).into_owned());
+    let text = |key: &str| {
+        case.get(key.as_bytes()).and_then(Value::text).map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
     let differ = |found: String| Err(format!("{}: {found}", text("case").unwrap_or_default()));
     for (key, warnings) in [("codes", false), ("warnings", true)] {
         let Some(Value::List(expected)) = case.get(key.as_bytes()) else { continue };
@@ -47,7 +49,8 @@ fn golden(line: &str) -> Result<(), String> {
     }
     let answer = tester::run_line(line);
     let found = Value::from_json(answer.as_bytes()).map_err(|error| error.to_string())?;
-    let same = ["outputs", "no_result", "rendered"].iter().all(|key| found.get(key.as_bytes()) == case.get(key.as_bytes()));
+    let same =
+        ["outputs", "no_result", "rendered"].iter().all(|key| found.get(key.as_bytes()) == case.get(key.as_bytes()));
     let kind = found.get(b"error").and_then(|error| error.get(b"kind"));
     if same && kind == case.get(b"error") { Ok(()) } else { differ(answer) }
 }
@@ -128,7 +131,10 @@ fn a_whole_payload_is_never_copied() {
     plan("SELECT * FROM t WHERE payload.bar > 4").evaluate(&event, &NoFunctions, &mut rows).unwrap();
     let value = Template::parse("${payload}").unwrap().render_bytes(&rows[0]).unwrap();
     assert_eq!(value.as_ptr(), message.payload.as_ptr());
-    assert_eq!(Template::parse("${clientid}/${topic}").unwrap().render_bytes(&rows[0]).unwrap(), "press-7/plant/a/press");
+    assert_eq!(
+        Template::parse("${clientid}/${topic}").unwrap().render_bytes(&rows[0]).unwrap(),
+        "press-7/plant/a/press"
+    );
 }
 
 #[test]
@@ -228,7 +234,9 @@ fn values_that_grow_without_bound_fail() {
 
 #[test]
 fn every_line_gets_one_line_back() {
-    for line in ["", "x", "{}", "[]", "{\"sql\":1}", "{\"sql\":\"x\",\"template\":\"y\"}", "{\"template\":\"a\",\"vars\":1}"] {
+    for line in
+        ["", "x", "{}", "[]", "{\"sql\":1}", "{\"sql\":\"x\",\"template\":\"y\"}", "{\"template\":\"a\",\"vars\":1}"]
+    {
         let answer = tester::run_line(line);
         assert!(answer.starts_with("{\"error\":{\"message\":") && !answer.contains('\n'), "{answer}");
     }
@@ -238,10 +246,64 @@ fn every_line_gets_one_line_back() {
 /// Words that rules are made of, in any order.
 fn any_sql() -> impl Strategy<Value = String> {
     const WORDS: [&str; 58] = [
-        "SELECT", "FOREACH", "DO", "INCASE", "FROM", "WHERE", "CASE", "WHEN", "THEN", "ELSE", "END", "AND", "OR", "NOT",
-        "IN", "AS", "a", "b.c", "payload", "payload.a", "payload.a[1]", "payload[b]", "\"x y\"", "'text'", "''", "1", "0",
-        "-", "+", "*", "/", "div", "mod", "(", ")", "[", "]", ",", ".", "=", "!=", "<", ">=", "=~", "[1..3]", "[0]",
-        "[-0]", "1.5", "true", "str(", "upper(", "topic(", "item", "qos", "é", ";", "--", "\n/",
+        "SELECT",
+        "FOREACH",
+        "DO",
+        "INCASE",
+        "FROM",
+        "WHERE",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "END",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "AS",
+        "a",
+        "b.c",
+        "payload",
+        "payload.a",
+        "payload.a[1]",
+        "payload[b]",
+        "\"x y\"",
+        "'text'",
+        "''",
+        "1",
+        "0",
+        "-",
+        "+",
+        "*",
+        "/",
+        "div",
+        "mod",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        ".",
+        "=",
+        "!=",
+        "<",
+        ">=",
+        "=~",
+        "[1..3]",
+        "[0]",
+        "[-0]",
+        "1.5",
+        "true",
+        "str(",
+        "upper(",
+        "topic(",
+        "item",
+        "qos",
+        "é",
+        ";",
+        "--",
+        "\n/",
     ];
     let words = proptest::collection::vec(proptest::sample::select(WORDS.to_vec()), 0..24);
     prop_oneof![words.prop_map(|words| words.join(" ")), ".{0,60}", any_rule()]
@@ -250,8 +312,28 @@ fn any_sql() -> impl Strategy<Value = String> {
 /// Rules that mostly compile.
 fn any_rule() -> impl Strategy<Value = String> {
     let leaf = proptest::sample::select(vec![
-        "a", "qos", "topic", "payload", "payload.a", "payload.a.b", "payload.a[1]", "payload.a[i]", "x.y", "1", "0", "-2",
-        "1.5", "9223372036854775807", "'7'", "'a/+'", "nope", "[1,2]", "[2..4]", "payload.a[1..2]", "item", "flags()",
+        "a",
+        "qos",
+        "topic",
+        "payload",
+        "payload.a",
+        "payload.a.b",
+        "payload.a[1]",
+        "payload.a[i]",
+        "x.y",
+        "1",
+        "0",
+        "-2",
+        "1.5",
+        "9223372036854775807",
+        "'7'",
+        "'a/+'",
+        "nope",
+        "[1,2]",
+        "[2..4]",
+        "payload.a[1..2]",
+        "item",
+        "flags()",
     ]);
     let value = leaf.prop_map(String::from).prop_recursive(3, 12, 3, |inner| {
         let operator = proptest::sample::select(vec!["+", "-", "*", "/", "div", "mod"]);
@@ -262,7 +344,8 @@ fn any_rule() -> impl Strategy<Value = String> {
             (inner.clone(), inner).prop_map(|(a, b)| format!("str(case when {a} < {b} then {a} else {b} end)")),
         ]
     });
-    let alias = proptest::sample::select(vec!["a", "a.b", "a[1]", "a[-0]", "a[i].c", "payload", "payload.a", "i", "qos"]);
+    let alias =
+        proptest::sample::select(vec!["a", "a.b", "a[1]", "a[-0]", "a[i].c", "payload", "payload.a", "i", "qos"]);
     let field = prop_oneof![
         3 => (value.clone(), alias).prop_map(|(value, alias)| format!("{value} as {alias}")),
         1 => value.clone(),
@@ -272,8 +355,10 @@ fn any_rule() -> impl Strategy<Value = String> {
     let operator = proptest::sample::select(vec!["=", "!=", "<", ">", "<=", ">=", "=~"]);
     let condition = (value.clone(), operator, value).prop_map(|(a, operator, b)| format!("{a} {operator} {b}"));
     prop_oneof![
-        (fields.clone(), condition.clone()).prop_map(|(fields, condition)| format!("SELECT {fields} FROM t WHERE {condition}")),
-        (fields.clone(), fields, condition).prop_map(|(a, b, condition)| format!("FOREACH {a} DO {b} INCASE {condition} FROM t")),
+        (fields.clone(), condition.clone())
+            .prop_map(|(fields, condition)| format!("SELECT {fields} FROM t WHERE {condition}")),
+        (fields.clone(), fields, condition)
+            .prop_map(|(a, b, condition)| format!("FOREACH {a} DO {b} INCASE {condition} FROM t")),
     ]
 }
 

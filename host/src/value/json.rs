@@ -169,14 +169,18 @@ impl<'a> Scanner<'a> {
                 return Err(self.error("expected a key in double quotes"));
             }
             let key = self.string()?;
-            self.white_space();
             if self.peek() != Some(b':') {
-                return Err(self.error("expected `:` after the key"));
+                self.white_space();
+                if self.peek() != Some(b':') {
+                    return Err(self.error("expected `:` after the key"));
+                }
             }
             self.at += 1;
             self.white_space();
             entry(self, key, below)?;
-            self.white_space();
+            if self.peek() != Some(b',') {
+                self.white_space();
+            }
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
@@ -190,11 +194,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn array(
-        &mut self,
-        depth: usize,
-        mut item: impl FnMut(&mut Scanner<'a>, usize) -> Scanned<()>,
-    ) -> Scanned<()> {
+    fn array(&mut self, depth: usize, mut item: impl FnMut(&mut Scanner<'a>, usize) -> Scanned<()>) -> Scanned<()> {
         let below = self.enter(depth)?;
         if self.peek() == Some(b']') {
             self.at += 1;
@@ -202,7 +202,9 @@ impl<'a> Scanner<'a> {
         }
         loop {
             item(self, below)?;
-            self.white_space();
+            if self.peek() != Some(b',') {
+                self.white_space();
+            }
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
@@ -337,26 +339,24 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// How many bytes at the start of `text` are neither a quote nor a backslash nor a control character.
-#[inline]
-fn plain_run(text: &[u8]) -> usize {
+/// How many bytes at the start of `text` are neither a quote nor a backslash nor a control character; eight at a time.
+#[inline(always)]
+pub(super) fn plain_run(text: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    // The lowest marked byte is exact; a borrow can only disturb the bytes above it.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let (chunks, rest) = text.as_chunks::<8>();
-    for (i, chunk) in chunks.iter().enumerate() {
+    // Marks bytes below `limit`. The lowest mark is exact; a borrow can only disturb the bytes above it.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+    let mut rest = text;
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = quote | backslash | control;
-        if found != 0 {
-            return i * 8 + found.trailing_zeros() as usize / 8;
+        // Flipping the second bit puts the quote (0x22) right behind the control characters and moves none of them out.
+        let stops = (below(word ^ (ONES * 2), 0x21) | below(word ^ (ONES * u64::from(b'\\')), 1)) & (ONES << 7);
+        if stops != 0 {
+            return text.len() - rest.len() + stops.trailing_zeros() as usize / 8;
         }
+        rest = after;
     }
     let stop = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
-    chunks.len() * 8 + stop.unwrap_or(rest.len())
+    text.len() - rest.len() + stop.unwrap_or(rest.len())
 }
 
 fn hex4(text: &[u8]) -> Option<u32> {

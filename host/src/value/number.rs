@@ -1,5 +1,7 @@
 //! Numbers written in text: which texts are numbers, and how floats print. Never yields NaN or an infinity.
 
+use std::io::Write;
+
 use num_bigint::BigInt;
 
 use super::Value;
@@ -62,11 +64,10 @@ pub fn write_fixed(number: f64, out: &mut Vec<u8>) {
         true => number.next_down(),
         false => number,
     };
-    let text = format!("{number:.10}");
-    let kept = text.trim_end_matches('0');
-    out.extend_from_slice(kept.as_bytes());
-    if kept.ends_with('.') {
-        out.push(b'0');
+    // Writing to memory does not fail.
+    let _ = write!(out, "{number:.10}");
+    while out.ends_with(b"0") && !out.ends_with(b".0") {
+        out.pop();
     }
 }
 

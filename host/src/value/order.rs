@@ -29,7 +29,9 @@ impl Value {
     #[must_use]
     pub fn strict_eq(&self, other: &Value) -> bool {
         match (self, other) {
-            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.strict_eq(b)),
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.strict_eq(b))
+            }
             (Value::Map(a), Value::Map(b)) => {
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|((ka, a), (kb, b))| ka == kb && a.strict_eq(b))
             }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 
+use super::json::plain_run;
 use super::number::{write_fixed, write_json_float};
 use super::{Map, Value};
 
@@ -138,28 +139,25 @@ pub fn write_json_text(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
-    let mut clean = 0;
-    for (i, &byte) in text.iter().enumerate() {
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            0x08 => b'b',
-            0x0C => b'f',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0..0x20 => b'u',
-            _ => continue,
-        };
-        out.extend_from_slice(&text[clean..i]);
-        clean = i + 1;
-        out.extend_from_slice(&[b'\\', short]);
-        if short == b'u' {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
-            out.extend_from_slice(&[b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    let mut rest = text;
+    loop {
+        let (plain, after) = rest.split_at(plain_run(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = after.split_first() else { return };
+        rest = after;
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0C => out.extend_from_slice(b"\\f"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                let hex = |digit: u8| b"0123456789ABCDEF"[usize::from(digit & 15)];
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte)]);
+            }
         }
     }
-    out.extend_from_slice(&text[clean..]);
 }
 
 /// A broken lead byte goes together with all continuation bytes that follow it.

@@ -105,13 +105,7 @@ impl Node {
         self.end = *next;
     }
 
-    fn fill(
-        &self,
-        scanner: &mut Scanner<'_>,
-        depth: usize,
-        nested: bool,
-        slots: &mut [Value],
-    ) -> Scanned<()> {
+    fn fill(&self, scanner: &mut Scanner<'_>, depth: usize, nested: bool, slots: &mut [Value]) -> Scanned<()> {
         if let Some(slot) = self.slot {
             slots[slot] = scanner.read(depth)?;
             return Ok(());

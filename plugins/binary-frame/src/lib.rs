@@ -38,7 +38,11 @@ impl Plugin for BinaryFrame {
         if self.config.split {
             let part = |reading| millstream_sdk::Record::new().value(frame.reading_json(reading)).timestamp(timestamp);
             let parts: Vec<_> = frame.readings.iter().map(part).collect();
-            return Ok(if parts.is_empty() { Outcome::Drop("the frame has no readings".into()) } else { Outcome::Split(parts) });
+            return Ok(if parts.is_empty() {
+                Outcome::Drop("the frame has no readings".into())
+            } else {
+                Outcome::Split(parts)
+            });
         }
         message.set_value(frame.json());
         if let Some(millis) = timestamp {

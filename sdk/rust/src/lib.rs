@@ -81,7 +81,7 @@ impl<E: std::error::Error> From<E> for Error {
 
 /// Exports a [`Plugin`] type as the component's transform. `transform!(SiteTags)` expands to
 ///
-/// ```ignore
+/// ```text
 /// const _: () = {
 ///     thread_local! {
 ///         static PLUGIN: RefCell<Option<SiteTags>> = const { RefCell::new(None) };
@@ -126,7 +126,7 @@ macro_rules! transform {
                 }
             }
 
-            $crate::bindings::flat::export_transform_flat!(Component with_types_in $crate::bindings::flat);
+    $crate::bindings::flat::export_transform_flat!(Component with_types_in $crate::bindings::flat);
         };
     };
 }
@@ -162,7 +162,7 @@ macro_rules! functions {
                 }
             }
 
-            $crate::bindings::function::export_function!(Component with_types_in $crate::bindings::function);
+    $crate::bindings::function::export_function!(Component with_types_in $crate::bindings::function);
         };
     };
 }

@@ -292,7 +292,11 @@ impl Record {
             value: self.value.as_ref().map(|value| put(answer, value)),
             timestamp: self.timestamp,
             clear_headers: self.clear_headers,
-            headers: self.headers.iter().map(|(name, value)| (answer.put(name.as_bytes()), put(answer, value))).collect(),
+            headers: self
+                .headers
+                .iter()
+                .map(|(name, value)| (answer.put(name.as_bytes()), put(answer, value)))
+                .collect(),
         }
     }
 }

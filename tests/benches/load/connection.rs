@@ -44,6 +44,7 @@ impl Connection {
         let connect = Connect { client: &client, ..anybody(args.version()) };
         let (client, code, _) = Client::try_connect(args.address()?, &connect).context("no CONNACK")?;
         ensure!(code == 0, "CONNACK 0x{code:02x}");
+        let window = args.in_flight.min(u32::from(client.receive_maximum));
         let stream = client.into_stream();
         stream.set_nonblocking(true)?;
         let topic = args.topic.replace("{n}", &number.to_string());
@@ -59,8 +60,8 @@ impl Connection {
             quota: args.quota(number),
             sent: 0,
             in_flight: 0,
-            window: args.in_flight,
-            sent_at: vec![Instant::now(); args.in_flight.next_power_of_two() as usize].into(),
+            window,
+            sent_at: vec![Instant::now(); window.next_power_of_two() as usize].into(),
             held_up: false,
             ponged: false,
         })

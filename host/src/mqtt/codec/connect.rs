@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::DecodeError;
 use super::frame::{self, Frame, Reader};
 use super::properties::{self, Value};
-use super::DecodeError;
 use crate::message::{Properties, ProtocolVersion, QoS};
 use crate::mqtt::packet::{Connect, Reason, Will};
 use crate::topic::TopicName;

@@ -14,6 +14,7 @@ use crate::mqtt::packet::{PacketId, Reason};
 
 /// Which acknowledgement to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the packets' names in the standard")]
 pub enum AckKind {
     PubAck,
     PubRec,
@@ -158,8 +159,7 @@ impl Encoder {
     /// CONNACK that accepts.
     #[must_use]
     pub fn connack(&self, out: &mut BytesMut, connack: &ConnAck<'_>) -> bool {
-        let head =
-            rumq::ConnAck { session_present: connack.session_present, code: rumq::ConnectReturnCode::Success };
+        let head = rumq::ConnAck { session_present: connack.session_present, code: rumq::ConnectReturnCode::Success };
         let properties = (self.version == ProtocolVersion::V5).then(|| rumq::ConnAckProperties {
             session_expiry_interval: connack.session_expiry_interval,
             receive_max: Some(connack.receive_maximum),
@@ -200,14 +200,13 @@ impl Encoder {
         if self.version == ProtocolVersion::V4 {
             return true;
         }
-        // Without properties rumqttd writes a length that is one byte short.
-        let properties = rumq::DisconnectProperties {
-            session_expiry_interval: None,
-            reason_string: None,
-            user_properties: Vec::new(),
-            server_reference: None,
-        };
-        self.write(out, rumq::Packet::Disconnect(rumq::Disconnect { reason_code: farewell(reason) }, Some(properties)))
+        // Written here: rumqttd writes a wrong length without properties, and nothing but the header with empty ones.
+        let packet = [0xe0, 2, reason as u8, 0];
+        let fits = packet.len() <= self.max_packet_size;
+        if fits {
+            out.extend_from_slice(&packet);
+        }
+        fits
     }
 
     fn write(&self, out: &mut BytesMut, packet: rumq::Packet) -> bool {
@@ -349,8 +348,6 @@ fn refusal(reason: Reason) -> rumq::ConnectReturnCode {
         Reason::ClientIdentifierNotValid => rumq::ConnectReturnCode::ClientIdentifierNotValid,
         Reason::BadUserNameOrPassword => rumq::ConnectReturnCode::BadUserNamePassword,
         Reason::NotAuthorized => rumq::ConnectReturnCode::NotAuthorized,
-        Reason::ServerUnavailable => rumq::ConnectReturnCode::ServerUnavailable,
-        Reason::ServerBusy => rumq::ConnectReturnCode::ServerBusy,
         Reason::BadAuthenticationMethod => rumq::ConnectReturnCode::BadAuthenticationMethod,
         Reason::TopicNameInvalid => rumq::ConnectReturnCode::TopicNameInvalid,
         Reason::PacketTooLarge => rumq::ConnectReturnCode::PacketTooLarge,
@@ -358,31 +355,5 @@ fn refusal(reason: Reason) -> rumq::ConnectReturnCode {
         Reason::RetainNotSupported => rumq::ConnectReturnCode::RetainNotSupported,
         Reason::QoSNotSupported => rumq::ConnectReturnCode::QoSNotSupported,
         _ => rumq::ConnectReturnCode::UnspecifiedError,
-    }
-}
-
-fn farewell(reason: Reason) -> rumq::DisconnectReasonCode {
-    match reason {
-        Reason::MalformedPacket => rumq::DisconnectReasonCode::MalformedPacket,
-        Reason::ProtocolError => rumq::DisconnectReasonCode::ProtocolError,
-        Reason::ImplementationSpecific => rumq::DisconnectReasonCode::ImplementationSpecificError,
-        Reason::NotAuthorized => rumq::DisconnectReasonCode::NotAuthorized,
-        Reason::ServerBusy => rumq::DisconnectReasonCode::ServerBusy,
-        Reason::ServerShuttingDown => rumq::DisconnectReasonCode::ServerShuttingDown,
-        Reason::KeepAliveTimeout => rumq::DisconnectReasonCode::KeepAliveTimeout,
-        Reason::SessionTakenOver => rumq::DisconnectReasonCode::SessionTakenOver,
-        Reason::TopicFilterInvalid => rumq::DisconnectReasonCode::TopicFilterInvalid,
-        Reason::TopicNameInvalid => rumq::DisconnectReasonCode::TopicNameInvalid,
-        Reason::ReceiveMaximumExceeded => rumq::DisconnectReasonCode::ReceiveMaximumExceeded,
-        Reason::TopicAliasInvalid => rumq::DisconnectReasonCode::TopicAliasInvalid,
-        Reason::PacketTooLarge => rumq::DisconnectReasonCode::PacketTooLarge,
-        Reason::QuotaExceeded => rumq::DisconnectReasonCode::QuotaExceeded,
-        Reason::AdministrativeAction => rumq::DisconnectReasonCode::AdministrativeAction,
-        Reason::PayloadFormatInvalid => rumq::DisconnectReasonCode::PayloadFormatInvalid,
-        Reason::RetainNotSupported => rumq::DisconnectReasonCode::RetainNotSupported,
-        Reason::QoSNotSupported => rumq::DisconnectReasonCode::QoSNotSupported,
-        Reason::SharedSubscriptionsNotSupported => rumq::DisconnectReasonCode::SharedSubscriptionNotSupported,
-        Reason::WildcardSubscriptionsNotSupported => rumq::DisconnectReasonCode::WildcardSubscriptionsNotSupported,
-        _ => rumq::DisconnectReasonCode::UnspecifiedError,
     }
 }

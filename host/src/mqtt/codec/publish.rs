@@ -22,16 +22,8 @@ pub(super) fn decode<'a>(frame: &Frame<'a>, version: ProtocolVersion) -> Result<
         QoS::AtMostOnce => None,
         _ => Some(PacketId::new(reader.u16()?).ok_or(DecodeError::Protocol("packet id 0 (MQTT-2.2.1-2)"))?),
     };
-    let mut publish = Publish {
-        dup,
-        retain: flags & 1 != 0,
-        qos,
-        id,
-        topic,
-        topic_alias: None,
-        properties: None,
-        payload: &[],
-    };
+    let mut publish =
+        Publish { dup, retain: flags & 1 != 0, qos, id, topic, topic_alias: None, properties: None, payload: &[] };
     if version == ProtocolVersion::V5 {
         match reader.0 {
             [0, rest @ ..] => reader.0 = rest,

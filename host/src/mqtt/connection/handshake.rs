@@ -16,7 +16,7 @@ use crate::message::{Client, ClientId, ProtocolVersion};
 use crate::mqtt::acl::ClientRules;
 use crate::mqtt::auth::{self, Credentials};
 use crate::mqtt::broker::Broker;
-use crate::mqtt::codec::{self, ConnAck, ConnectError, DecodeError, Encoder};
+use crate::mqtt::codec::{self, ConnAck, ConnectError, Encoder};
 use crate::mqtt::mailbox::Link;
 use crate::mqtt::packet::{Connect, Reason};
 use crate::mqtt::router::is_reserved;
@@ -34,17 +34,11 @@ pub struct Peer<S> {
     pub cn_as_clientid: bool,
 }
 
+#[cfg(test)]
 impl<S> Peer<S> {
     /// A peer without a certificate.
-    #[must_use]
     pub fn plain(stream: S, address: SocketAddr) -> Peer<S> {
-        Peer {
-            stream,
-            address,
-            certificate: PeerCertificate::default(),
-            cn_as_username: false,
-            cn_as_clientid: false,
-        }
+        Peer { stream, address, certificate: PeerCertificate::default(), cn_as_username: false, cn_as_clientid: false }
     }
 }
 
@@ -100,10 +94,7 @@ async fn read_connect<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) -> Res
                 return Ok((connect, buffer.split_off(len).freeze()));
             }
             Ok(None) => {}
-            // The version is within reach even if the packet is too large to be read.
-            Err(error @ DecodeError::TooLarge { .. }) if buffer.get(2..).is_some_and(|rest| rest.contains(&5)) => {
-                return Err(ConnectError::Invalid(ProtocolVersion::V5, error).into());
-            }
+            // Not even the version is known, so there is no answer that would surely be understood.
             Err(error) => return Err(ConnectError::Invalid(ProtocolVersion::V4, error).into()),
         }
         if stream.read_buf(&mut buffer).await? == 0 {

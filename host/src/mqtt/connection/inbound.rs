@@ -44,19 +44,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(true)
     }
 
-    fn take_packets(
-        &mut self,
-        data: &Bytes,
-        now: Now,
-        scratch: &mut Scratch,
-        out: &mut BytesMut,
-    ) -> Result<(), End> {
+    fn take_packets(&mut self, data: &Bytes, now: Now, scratch: &mut Scratch, out: &mut BytesMut) -> Result<(), End> {
         let cell = self.cell.clone();
         let Some(mut session) = cell.lock(&self.link) else { return Err(End::Kicked(Kick::TakenOver)) };
         if !self.broker.are_current(&self.rules) {
             self.rules = self.broker.resolve_rules(&self.client);
             self.topics.forget();
         }
+        let taken = self.take_each(&mut session, data, now, scratch, out);
+        // Acknowledgements may have made room, which shared subscriptions look at.
+        cell.mailbox.note_in_flight(session.window.len());
+        taken
+    }
+
+    fn take_each(
+        &mut self,
+        session: &mut Session,
+        data: &Bytes,
+        now: Now,
+        scratch: &mut Scratch,
+        out: &mut BytesMut,
+    ) -> Result<(), End> {
         let mut at = 0;
         while at < data.len() {
             if !self.may_take() {
@@ -73,13 +81,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             at += len;
             match packet {
-                Packet::Publish(publish) => self.take_publish(&mut session, publish, data, now, scratch)?,
+                Packet::Publish(publish) => self.take_publish(session, publish, data, now, scratch)?,
                 Packet::PubAck(ack) => apply(session.handle_puback(ack), &self.encoder, out)?,
                 Packet::PubRec(ack) => apply(session.handle_pubrec(ack), &self.encoder, out)?,
                 Packet::PubRel(ack) => apply(session.handle_pubrel(ack), &self.encoder, out)?,
                 Packet::PubComp(ack) => apply(session.handle_pubcomp(ack), &self.encoder, out)?,
-                Packet::Subscribe(subscribe) => self.subscribe(&mut session, subscribe, now, out)?,
-                Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&mut session, unsubscribe, out)?,
+                Packet::Subscribe(subscribe) => self.subscribe(session, subscribe, now, out)?,
+                Packet::Unsubscribe(unsubscribe) => self.unsubscribe(session, unsubscribe, out)?,
                 Packet::PingReq => said(self.encoder.pingresp(out))?,
                 Packet::Disconnect(disconnect) => {
                     apply(session.handle_disconnect(disconnect.session_expiry_interval), &self.encoder, out)?;

@@ -9,9 +9,9 @@ mod inbound;
 mod input;
 mod scratch;
 mod subscribe;
-mod topics;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 pub use handshake::{Peer, Refused, open};
 
@@ -46,7 +46,9 @@ pub enum End {
     /// The peer closed, or its socket broke.
     Lost,
     /// DISCONNECT; `normal` when the will is not wanted.
-    Goodbye { normal: bool },
+    Goodbye {
+        normal: bool,
+    },
     /// We close; an MQTT 5 client is told why.
     Close(Reason),
     Kicked(Kick),
@@ -143,8 +145,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.out = connack;
         self.input = Input::new(rest);
         if !said {
-            // Not even CONNACK fits what the client takes.
-            self.failed = Some(End::Close(Reason::PacketTooLarge));
+            // Not even CONNACK fits what the client takes, and nothing may be said before it.
+            self.failed = Some(End::Lost);
         }
     }
 
@@ -215,11 +217,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn may_take(&self) -> bool {
         let config = &self.broker.config;
         // A 3.1.1 client knows no Receive Maximum, so it is held to it this way.
-        let owed = self.client.version == ProtocolVersion::V5 || self.acks.owed() < usize::from(config.max_inflight);
+        let owed =
+            self.client.version == ProtocolVersion::V5 || self.acks.owed() < usize::from(config.max_inflight.max(1));
         self.submission.is_none()
             && owed
-            && self.acks.len() < config.max_outstanding
-            && self.acks.bytes() < config.max_outstanding_bytes.as_usize()
+            && self.acks.len() < config.max_outstanding.max(1)
+            && self.acks.bytes() < config.max_outstanding_bytes.as_usize().max(1)
     }
 
     fn is_settled(&self) -> bool {
@@ -273,7 +276,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.broker.metrics.bytes_sent.add(n as u64);
                     // Clearing keeps the whole buffer; advancing would eat it up.
-                    if n == out.len() { out.clear() } else { out.advance(n) }
+                    if n == out.len() {
+                        out.clear()
+                    } else {
+                        out.advance(n)
+                    }
                     (wrote, self.stalled, self.unflushed) = (true, None, true);
                 }
                 Poll::Ready(_) => return Err(End::Lost),

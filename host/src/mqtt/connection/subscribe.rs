@@ -59,8 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let options = SubscriptionOptions {
             qos: request.qos.min(config.max_qos_allowed),
-            no_local: request.no_local
-                || (config.ignore_loop_deliver && self.client.version == ProtocolVersion::V4),
+            no_local: request.no_local || (config.ignore_loop_deliver && self.client.version == ProtocolVersion::V4),
             retain_as_published: request.retain_as_published,
             retain_handling: request.retain_handling,
             subscription_id,

@@ -67,7 +67,11 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    fn wait<T>(overslept: &mut bool, deadline: Instant, ready: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    fn wait<T>(
+        overslept: &mut bool,
+        deadline: Instant,
+        ready: impl Future<Output = wasmtime::Result<T>>,
+    ) -> wasmtime::Result<T> {
         let bounded = async { tokio::time::timeout_at(deadline.into(), ready).await };
         wasmtime_wasi::runtime::in_tokio(bounded).unwrap_or_else(|_| {
             *overslept = true;

@@ -20,21 +20,28 @@ const CLEAR_HEADERS: u32 = 1 << 5;
 const APPEND_HEADERS: u32 = 1 << 6;
 const KNOWN: u32 = (1 << 7) - 1;
 
-/// One outcome for each of the `expected` messages.
-pub(in super::super) fn outcomes(scratch: &mut Scratch, answer: Outcomes, expected: usize) -> Result<Vec<Outcome>, PluginError> {
-    let mut reader = Reader { words: &answer.words, next: 0, arena: answer.arena.into(), names: &mut scratch.names, records: 0 };
-    let mut outcomes = Vec::with_capacity(expected);
+/// Appends one outcome for each of the `expected` messages. After an error `outcomes` may hold some of them.
+pub(in super::super) fn outcomes(
+    scratch: &mut Scratch,
+    answer: Outcomes,
+    expected: usize,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), PluginError> {
+    let mut reader =
+        Reader { words: &answer.words, next: 0, arena: answer.arena.into(), names: &mut scratch.names, records: 0 };
+    let mut got = 0;
     while reader.next < reader.words.len() {
-        if outcomes.len() == expected {
+        if got == expected {
             return Err(PluginError::WrongOutcomeCount { expected, got: expected + 1 });
         }
-        let outcome = reader.outcome().map_err(|flaw| reader.malformed(outcomes.len(), flaw))?;
+        let outcome = reader.outcome().map_err(|flaw| reader.malformed(got, flaw))?;
         outcomes.push(outcome);
+        got += 1;
     }
-    if outcomes.len() < expected {
-        return Err(PluginError::WrongOutcomeCount { expected, got: outcomes.len() });
+    if got < expected {
+        return Err(PluginError::WrongOutcomeCount { expected, got });
     }
-    Ok(outcomes)
+    Ok(())
 }
 
 struct Reader<'a> {

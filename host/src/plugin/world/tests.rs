@@ -1,7 +1,7 @@
 //! Components that fit, and what is said of those that do not.
 
-use super::super::testing::{ACCEPT, KEEP, component, flat, load};
-use super::super::{Limits, SITE_TAGS};
+use super::super::testing::{ACCEPT, KEEP, component, flat, flat_text, load};
+use super::super::{Engine, Guest, Limits, SITE_TAGS};
 use super::*;
 
 fn mismatch(bytes: &[u8]) -> String {
@@ -30,23 +30,20 @@ fn plain_with(name: &str, ty: &str, lift: &str) -> Vec<u8> {
 #[test]
 fn the_flat_world_is_recognised() {
     assert_eq!(load(&flat(ACCEPT, KEEP), Limits::default()).unwrap().kind(), Kind::TransformFlat);
-    assert_eq!(Guest::load(SITE_TAGS).kind(), Kind::TransformFlat);
-}
-
-struct Guest;
-
-impl Guest {
-    fn load(bytes: &[u8]) -> std::sync::Arc<super::super::Guest> {
-        let engine = super::super::Engine::new(None).unwrap();
-        super::super::Guest::load(&engine, "site-tags", bytes, r#"{"site":"plant-7"}"#, Limits::default()).unwrap()
-    }
+    let engine = Engine::new(None).unwrap();
+    let sample = Guest::load(&engine, "site-tags", SITE_TAGS, r#"{"site":"plant-7"}"#, Limits::default()).unwrap();
+    assert_eq!(sample.kind(), Kind::TransformFlat);
+    assert_eq!(sample.describe().world, "millstream:plugin/transform-flat@0.1.0");
+    assert!(sample.describe().imports.iter().all(|name| name.starts_with("millstream:plugin/") || is_wasi_p2(name)));
 }
 
 #[test]
 fn a_component_of_another_kind_is_told_what_a_plugin_exports() {
     let text = mismatch(&component(r#"(instance $i) (export "wasi:cli/run@0.2.0" (instance $i))"#));
     assert!(text.contains("It exports: wasi:cli/run@0.2.0."), "{text}");
-    for asked in ["millstream:plugin/plugin@0.1.0", "transform: func(batch: list<message>) -> list<outcome>", "functions@0.1.0"] {
+    for asked in
+        ["millstream:plugin/plugin@0.1.0", "transform: func(batch: list<message>) -> list<outcome>", "functions@0.1.0"]
+    {
         assert!(text.contains(asked), "{text}");
     }
     assert!(mismatch(&component("")).contains("It exports: nothing."));
@@ -63,7 +60,10 @@ fn missing_functions_and_wrong_types_are_named() {
     let text = mismatch(&plain_with("init", "", r#"(core func $i "f0")"#));
     assert!(text.contains("`init` has the type `func()`"), "{text}");
     assert!(text.contains("asked for: `init: func(config: string) -> result<_, string>`"), "{text}");
-    assert!(text.contains("`transform` is missing; asked for: `transform: func(batch: list<message>) -> list<outcome>`"), "{text}");
+    assert!(
+        text.contains("`transform` is missing; asked for: `transform: func(batch: list<message>) -> list<outcome>`"),
+        "{text}"
+    );
 
     let right = r#"(core func $i "init") (memory $i "memory") (realloc (func $i "realloc"))"#;
     let text = mismatch(&plain_with("init", r#"(param "config" string) (result (result (error string)))"#, right));
@@ -73,13 +73,24 @@ fn missing_functions_and_wrong_types_are_named() {
 
 #[test]
 fn an_import_that_nobody_gives_is_named() {
-    let with_import = String::from_utf8_lossy(&[]).into_owned();
-    assert!(with_import.is_empty());
-    let bytes = component(
-        r#"
-        (import "wasi:http/types@0.2.0" (instance $http (export "f" (func))))
-        (instance $i) (export "millstream:plugin/plugin@0.1.0" (instance $i))"#,
-    );
-    // Exports are looked at first: they say what the author meant to build.
-    assert!(mismatch(&bytes).contains("`init` is missing"));
+    let imports = r#"
+        (import "wasi:clocks/wall-clock@0.2.0" (instance))
+        (import "wasi:http/types@0.2.0" (instance (export "f" (func))))
+        (import "acme:database/query" (instance (export "f" (func))))"#;
+    let text = mismatch(&component(&format!("{imports} {}", flat_text(ACCEPT, KEEP))));
+    assert!(text.contains("Not granted here: wasi:http/types@0.2.0, acme:database/query."), "{text}");
+}
+
+#[test]
+fn a_function_of_the_host_with_another_type_is_named() {
+    let import = r#"(import "millstream:plugin/host@0.1.0" (instance (export "log" (func (param "text" string)))))"#;
+    let text = mismatch(&component(&format!("{import} {}", flat_text(ACCEPT, KEEP))));
+    assert!(text.contains("log"), "{text}");
+}
+
+#[test]
+fn two_worlds_in_one_component_are_refused() {
+    let both = r#"(instance $i) (export "millstream:plugin/functions@0.1.0" (instance $i))
+        (instance $j) (export "millstream:plugin/plugin@0.1.0" (instance $j))"#;
+    assert!(mismatch(&component(both)).contains("a plugin exports exactly one"));
 }

@@ -138,9 +138,8 @@ impl Evaluator<'_> {
     /// The message attribute functions read the columns, never the output (rule-sql 4.1); in conditions they are blind.
     fn attribute(&self, attribute: Attribute, args: &[Node], scope: Scope<'_>) -> Result<Value> {
         let args = self.values(args, scope)?;
-        let column = |name: &str| {
-            scope.attributes.and_then(|columns| columns.symbol(&Name::new(name))).map(Datum::into_value)
-        };
+        let column =
+            |name: &str| scope.attributes.and_then(|columns| columns.symbol(&Name::new(name))).map(Datum::into_value);
         match attribute {
             Attribute::Column(name) => Ok(column(name).unwrap_or_default()),
             Attribute::Flags => Ok(column("flags").unwrap_or_else(|| Value::map(crate::value::Map::new()))),
@@ -161,7 +160,8 @@ impl Evaluator<'_> {
             Attribute::PayloadPath => match (column("payload"), args.as_slice()) {
                 (Some(Value::Str(text)), [Value::Str(path)]) => {
                     let document = self.separate_document(&text)?;
-                    let steps: Vec<Step> = path.split(|byte| *byte == b'.').map(|key| Step::Key(path.slice_ref(key))).collect();
+                    let steps: Vec<Step> =
+                        path.split(|byte| *byte == b'.').map(|key| Step::Key(path.slice_ref(key))).collect();
                     Ok(walk(Cow::Borrowed(&document), &steps, Root::Value(&document)).into_owned())
                 }
                 (Some(Value::Str(_)), _) => Err(EvalError::other("`payload(path)`: the path must be text")),

@@ -1,5 +1,6 @@
 //! The columns of `message.publish` (rule-sql 3.4), straight from the message. Nothing is built before it is asked for.
 
+use std::fmt;
 use std::io::Write;
 
 use super::{Arc, Bytes, Column, Event, Message, Properties, PublishEvent, Value};
@@ -13,15 +14,13 @@ impl Event for PublishEvent<'_> {
             Column::ClientAttrs => client_attrs(message),
             Column::ClientId => Value::str(message.client.id.as_str()),
             Column::Event => Value::Sym(Arc::from("message.publish")),
-            Column::Flags => {
-                map([("dup", Value::Bool(message.dup)), ("retain", Value::Bool(message.retain))])
-            }
+            Column::Flags => map([("dup", Value::Bool(message.dup)), ("retain", Value::Bool(message.retain))]),
             Column::Id => Value::Str(Bytes::from(message.id.to_string())),
             Column::Metadata => map([("namespace", Value::sym("global")), ("rule_id", Value::str(self.rule_id))]),
             Column::Node => Value::sym(self.node),
             Column::Payload => Value::Str(message.payload.clone()),
             Column::PeerHost => Value::str(&message.client.peer.ip().to_canonical().to_string()),
-            Column::PeerName => Value::str(&peer_name(message)),
+            Column::PeerName => Value::str(&PeerName(message).to_string()),
             Column::PubProps => properties(message.properties.as_deref()),
             Column::PublishReceivedAt | Column::Timestamp => Value::Int(message.received_at),
             Column::Qos => Value::Int(message.qos as i64),
@@ -57,18 +56,43 @@ impl Event for PublishEvent<'_> {
     }
 
     fn write_json(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
-        let Some(column) = Column::of(name) else { return false };
+        let column = Column::of(name);
+        if let Some(column) = column {
+            self.write_column(column, out);
+        }
+        column.is_some()
+    }
+
+    fn write_all(&self, out: &mut Vec<u8>) {
+        out.reserve(512 + self.message.payload.len() + self.message.payload.len() / 4);
+        let mut before = "{\"";
+        for column in Column::ALL.into_iter().rev() {
+            for part in [before, column.name(), "\":"] {
+                out.extend_from_slice(part.as_bytes());
+            }
+            self.write_column(column, out);
+            before = ",\"";
+        }
+        out.push(b'}');
+    }
+}
+
+impl PublishEvent<'_> {
+    fn write_column(&self, column: Column, out: &mut Vec<u8>) {
         let message = self.message;
         match column {
             Column::Event => out.extend_from_slice(b"\"message.publish\""),
             Column::Node => write_json_text(self.node.as_bytes(), out),
-            Column::Id => drop(write!(out, "\"{}\"", message.id)),
-            Column::PeerHost => drop(write!(out, "\"{}\"", message.client.peer.ip().to_canonical())),
-            Column::PeerName => drop(write!(out, "\"{}\"", peer_name(message))),
+            Column::Id => quoted(&message.id, out),
+            Column::PeerHost => quoted(&message.client.peer.ip().to_canonical(), out),
+            Column::PeerName => quoted(&PeerName(message), out),
             Column::Timestamp | Column::PublishReceivedAt => write_integer(message.received_at, out),
             Column::Qos => write_integer(message.qos as i64, out),
             Column::Flags => {
-                drop(write!(out, "{{\"retain\":{},\"dup\":{}}}", message.retain, message.dup));
+                let flag = |set| if set { "true" } else { "false" };
+                for part in ["{\"retain\":", flag(message.retain), ",\"dup\":", flag(message.dup), "}"] {
+                    out.extend_from_slice(part.as_bytes());
+                }
             }
             Column::PubProps if message.properties.is_none() => out.extend_from_slice(b"{\"User-Property\":{}}"),
             Column::ClientAttrs if message.client.attrs.is_empty() => out.extend_from_slice(b"{}"),
@@ -82,7 +106,22 @@ impl Event for PublishEvent<'_> {
                 None => self.column(column).unwrap_or_default().to_json(out),
             },
         }
-        true
+    }
+}
+
+/// Text that needs no escapes, in double quotes.
+fn quoted(text: &dyn fmt::Display, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = write!(out, "\"{text}\"");
+}
+
+/// `ip:port`; IPv6 addresses are not put in brackets (rule-sql 3.1).
+struct PeerName<'a>(&'a Message);
+
+impl fmt::Display for PeerName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = self.0.client.peer;
+        write!(f, "{}:{}", peer.ip().to_canonical(), peer.port())
     }
 }
 
@@ -96,11 +135,6 @@ fn copied(text: &str) -> Bytes {
 
 fn client_attrs(message: &Message) -> Value {
     Value::map(message.client.attrs.iter().map(|(key, text)| (copied(key), Value::str(text))).collect())
-}
-
-/// `ip:port`; IPv6 addresses are not put in brackets (rule-sql 3.1).
-fn peer_name(message: &Message) -> String {
-    format!("{}:{}", message.client.peer.ip().to_canonical(), message.client.peer.port())
 }
 
 /// MQTT 5 properties by their names in the standard; user properties as a map and, if there are any, as ordered pairs.

@@ -53,7 +53,11 @@ impl Parser {
     /// THEN and ELSE: a value or one comparison. An alias is read here, but raises.
     fn branch(&mut self) -> Parsed<Node> {
         let node = self.any(Place::Value)?;
-        self.reject(&node, &[Class::Case, Class::Condition], "only a value may stand here; put it into a function's argument")?;
+        self.reject(
+            &node,
+            &[Class::Case, Class::Condition],
+            "only a value may stand here; put it into a function's argument",
+        )?;
         self.stray_alias(node)
     }
 
@@ -74,7 +78,8 @@ impl Parser {
         let code = if node.class == Class::Case { Code::Syntax } else { Code::BooleanAsValue };
         let mut problem = Diagnostic::new(code, node.expr.span.clone(), message);
         if node.class == Class::Condition {
-            problem = problem.with_hint("use CASE WHEN <condition> THEN … END; parentheses around a comparison make it a condition");
+            problem = problem
+                .with_hint("use CASE WHEN <condition> THEN … END; parentheses around a comparison make it a condition");
         }
         self.fail(problem)
     }
@@ -121,7 +126,8 @@ impl Parser {
         if let Token::Compare(compare) = *self.peek() {
             left = self.compared(place, compare, left)?;
             if let (Token::Compare(_), true) = (self.peek(), left.class != Class::Case) {
-                let problem = self.unexpected("AND, OR or the end of the condition").with_hint("a comparison cannot be compared");
+                let problem =
+                    self.unexpected("AND, OR or the end of the condition").with_hint("a comparison cannot be compared");
                 return self.fail(problem);
             }
         } else if matches!(self.peek(), Token::Keyword(Keyword::In | Keyword::Not)) {
@@ -167,8 +173,7 @@ impl Parser {
 
     /// `a + b - c` and, one level down, `a * b / c`.
     fn chain(&mut self, place: Place, factors: bool) -> Parsed<Node> {
-        let operand =
-            |parser: &mut Parser| if factors { parser.signed(place) } else { parser.chain(place, true) };
+        let operand = |parser: &mut Parser| if factors { parser.signed(place) } else { parser.chain(place, true) };
         let mut left = operand(self)?;
         loop {
             let operator = match (self.peek(), factors) {
@@ -195,7 +200,9 @@ impl Parser {
         match node.class {
             Class::Scalar => Ok(()),
             Class::Comparison | Class::Case if place == Place::Argument => Ok(()),
-            Class::Case => self.reject(node, &[Class::Case], "CASE cannot be an operand; put it into a function's argument"),
+            Class::Case => {
+                self.reject(node, &[Class::Case], "CASE cannot be an operand; put it into a function's argument")
+            }
             _ => self.reject(node, &[node.class], "a condition cannot be an operand"),
         }
     }
@@ -319,7 +326,11 @@ impl Parser {
                 height = height.max(argument.height);
                 arguments.push(argument.expr);
                 if arguments.len() > MAX_ITEMS {
-                    return self.fail(Diagnostic::new(Code::Limit, self.span(), format!("more than {MAX_ITEMS} arguments")));
+                    return self.fail(Diagnostic::new(
+                        Code::Limit,
+                        self.span(),
+                        format!("more than {MAX_ITEMS} arguments"),
+                    ));
                 }
                 if !self.take(',') {
                     break;

@@ -44,7 +44,10 @@ fn everything_can_be_read() {
         assert_eq!(message.timestamp(), Some(0x1_0000_0007));
         assert_eq!(message.headers().collect::<Vec<_>>(), [("h1", Some(&b"v"[..])), ("h1", None)]);
         let origin = message.origin();
-        assert_eq!((origin.rule(), origin.client_id(), origin.username(), origin.topic()), ("rule", "cid", Some("ann"), "mqtt/t"));
+        assert_eq!(
+            (origin.rule(), origin.client_id(), origin.username(), origin.topic()),
+            ("rule", "cid", Some("ann"), "mqtt/t")
+        );
         assert_eq!((origin.qos(), origin.retain()), (1, true));
         assert_eq!(origin.peer(), Some("192.0.2.7:1883".parse().unwrap()));
         assert_eq!(origin.user_properties().collect::<Vec<_>>(), [("p", "q")]);
@@ -84,7 +87,8 @@ fn headers_are_removed_and_set() {
 
 #[test]
 fn a_message_can_be_split_dropped_and_refused() {
-    let (words, arena) = answer(|_| Ok(Outcome::Split(vec![Record::new().topic("a"), Record::new().timestamp(None).null_value()])));
+    let (words, arena) =
+        answer(|_| Ok(Outcome::Split(vec![Record::new().topic("a"), Record::new().timestamp(None).null_value()])));
     assert_eq!((&words[..], &arena[..]), (&[2, 2, 1, 0, 1, 0b1_0100, 0, NONE][..], &b"a"[..]));
     let (words, arena) = answer(|_| Ok(Outcome::Drop("why".into())));
     assert_eq!((&words[..], &arena[..]), (&[3, 0, 3][..], &b"why"[..]));

@@ -37,7 +37,7 @@ enum Deed {
     BadRange,
     /// Ten thousand log entries.
     Chatter,
-    /// Ten thousand lines on stderr.
+    /// Five hundred lines on stderr.
     Print,
     /// Looks for files, variables, arguments and a network; traps if it finds any.
     Explore,
@@ -129,7 +129,7 @@ fn perform(deed: Deed, count: usize) -> Outcomes {
             keep(count)
         }
         Deed::Print => {
-            (0..10_000).for_each(|n| eprintln!("line {n}"));
+            (0..500).for_each(|n| eprintln!("line {n}"));
             keep(count)
         }
         Deed::Explore => {

@@ -152,7 +152,7 @@ async fn random_and_mutated_packets_end_in_an_answer_or_a_close() {
     for round in 0..5000 {
         let version = 4 + (round % 2) as u8;
         let none: &[u8] = if version == 5 { &[0] } else { &[] };
-        let mut wire = vec![
+        let mut wire = [
             publish(0x03, "a/b", 7, none, b"payload"),
             subscribe(none, &[("a/#", 1), ("$share/g/x", 2)]),
             publish(0x04, "ü", 8, none, b""),

@@ -57,7 +57,8 @@ async fn every_outcome_is_told_as_the_version_can_tell_it() {
             let mut client = server.connect(4, "four", true).await;
             client.send(&publish(flags, "t", 9, &[], b"x")).await;
             server.taken(1).await.remove(0).ack.settle(outcome);
-            client.expect(if v4 { &[ack, 2, 0, 9][..] } else { &[] }).await;
+            let acknowledged = [ack, 2, 0, 9];
+            client.expect(if v4 { &acknowledged } else { &[] }).await;
         }
     }
 }
@@ -139,6 +140,24 @@ async fn more_than_the_receive_maximum_is_an_error_in_5_and_back_pressure_in_3()
 }
 
 #[tokio::test]
+async fn limits_of_zero_still_let_one_message_in() {
+    let zero = |config: &mut crate::mqtt::config::MqttConfig| {
+        (config.max_inflight, config.max_outstanding) = (0, 0);
+        config.max_outstanding_bytes = crate::units::ByteSize(0);
+    };
+    let server = Server::with(zero, "");
+    for version in [4, 5] {
+        let none: &[u8] = if version == 5 { &[0] } else { &[] };
+        let mut client = server.connect(version, "c", true).await;
+        for id in 1..=3 {
+            client.send(&publish(0x02, "t", id, none, b"x")).await;
+            server.taken(1).await.remove(0).ack.settle(Outcome::Delivered);
+            client.expect(&[0x40, 2, 0, id as u8]).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn unreleased_qos_2_ids_count_against_the_receive_maximum() {
     let server = Server::with(|config| config.max_inflight = 2, "");
     let mut client = server.connect(5, "c", true).await;
@@ -183,11 +202,7 @@ async fn what_is_denied_is_told_or_ends_the_connection_and_is_never_acknowledged
     packets.sort();
     assert_eq!(
         packets,
-        [
-            vec![0x40, 4, 0, 1, 0x87, 0],
-            vec![0x50, 4, 0, 2, 0x87, 0],
-            vec![0x90, 6, 0, 1, 0, 0x87, 1, 0x87],
-        ]
+        [vec![0x40, 4, 0, 1, 0x87, 0], vec![0x50, 4, 0, 2, 0x87, 0], vec![0x90, 6, 0, 1, 0, 0x87, 1, 0x87],]
     );
     let mut four = server.connect(4, "four", true).await;
     four.send(&publish(0x00, "no/x", 0, &[], b"x")).await;
@@ -229,17 +244,17 @@ async fn aliases_and_properties_reach_the_pipeline() {
     client.expect(&[0xe0, 2, 0x82, 0]).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_client_that_says_nothing_is_gone_after_one_and_a_half_keep_alives() {
     let server = Server::new();
     let mut packet = connect(5, "c", true);
-    packet[11] = 2;
+    packet[11] = 1;
     let mut client = server.dial();
     client.send(&packet).await;
     client.packet().await;
     let begun = std::time::Instant::now();
     client.expect(&[0xe0, 2, 0x8d, 0]).await;
-    assert!(begun.elapsed() >= std::time::Duration::from_millis(2900));
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(1490));
 }
 
 #[tokio::test]
