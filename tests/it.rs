@@ -4,6 +4,7 @@ mod it {
     mod acks;
     mod clients;
     mod commands;
+    mod events;
     mod kafka;
     mod ledger;
     mod limits;

@@ -17,6 +17,7 @@ mod tidy {
 const LAYERS: &[(&str, u8)] = &[
     ("units", 0),
     ("message", 0),
+    ("event", 0),
     ("topic", 0),
     ("value", 0),
     ("ack", 0),

@@ -211,9 +211,15 @@ pub struct AckHandle {
 }
 
 impl AckHandle {
-    /// A promise that nobody waits for: a will, a message of the broker itself.
+    /// A promise that nobody waits for: a will, an event, a message of the broker itself.
     pub fn detached() -> AckHandle {
         AckHandle { group: None, slot: 0 }
+    }
+
+    /// Whether nobody waits for it, so that nobody would be stopped by leaving it open.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.group.is_none()
     }
 
     /// One more way that the message takes; it must be settled too. At most 65,534 branches: one more is detached

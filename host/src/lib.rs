@@ -5,7 +5,7 @@
 //!
 //! | level | modules |
 //! | --- | --- |
-//! | 0 | `message` `topic` `value` `units` `ack` `ledger` `task` `telemetry` |
+//! | 0 | `message` `event` `topic` `value` `units` `ack` `ledger` `task` `telemetry` |
 //! | 1 | `rule` `plugin` `kafka` |
 //! | 2 | `pipeline` |
 //! | 4 | `mqtt` (of the pipeline only its `Ingress`), `api` |
@@ -21,6 +21,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod event;
 pub mod kafka;
 pub mod ledger;
 pub mod message;

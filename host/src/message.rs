@@ -53,6 +53,25 @@ pub struct Client {
     pub version: ProtocolVersion,
     /// EMQX's `client_attrs`: set at authentication, read by rules and templates.
     pub attrs: BTreeMap<String, String>,
+    /// Zero for a client. A rule that republishes stands here as the sender of what it makes: how many republish actions
+    /// are behind that, this one included.
+    pub hops: u8,
+}
+
+impl Client {
+    /// The sender of what a rule republishes: its id, and nothing else that could be known of a client.
+    #[must_use]
+    pub fn rule(id: &str, hops: u8) -> Client {
+        let peer = SocketAddr::from(([0, 0, 0, 0], 0));
+        let (id, version) = (ClientId::new(id), ProtocolVersion::V5);
+        Client { id, username: None, peer, version, attrs: BTreeMap::new(), hops: hops.max(1) }
+    }
+
+    /// Whether this is no client but a rule.
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        self.hops > 0
+    }
 }
 
 /// Delivery promise of one PUBLISH (MQTT-4.3).

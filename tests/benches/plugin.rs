@@ -77,6 +77,7 @@ fn message(n: usize) -> Message {
         peer,
         version: ProtocolVersion::V5,
         attrs: Default::default(),
+        hops: 0,
     };
     Message {
         id: MessageId::next(0),

@@ -75,7 +75,7 @@ impl Compiler for Plugins {
 
     fn sql(&mut self, sql: &str) -> Vec<SqlProblem> {
         let diagnostics = match rule::compile(sql, &Names(&self.guests)) {
-            Ok(plan) => return plan.sources().iter().filter_map(|source| event_problem(sql, source)).collect(),
+            Ok(plan) => return plan.sources().iter().filter_map(|source| source_problem(sql, source)).collect(),
             Err(diagnostics) => diagnostics,
         };
         let problem = |diagnostic: rule::Diagnostic| SqlProblem {
@@ -87,12 +87,13 @@ impl Compiler for Plugins {
     }
 }
 
-/// Events are understood by the language, but nothing produces them yet.
-fn event_problem(sql: &str, source: &Source) -> Option<SqlProblem> {
-    let Source::Event(event) = source else { return None };
-    let start = sql.find(event.as_str()).unwrap_or_default();
-    let message = format!("this version has messages only, no events like `{event}`");
-    Some(SqlProblem { span: start..start + event.len(), message, hint: Some("FROM \"t/#\"".to_owned()) })
+/// Data sources are understood by the language, but there are none yet.
+fn source_problem(sql: &str, source: &Source) -> Option<SqlProblem> {
+    let Source::Data(name) = source else { return None };
+    let start = sql.find(name.as_str()).unwrap_or_default();
+    let message = format!("this version has no data sources like `{name}`");
+    let hint = Some("FROM takes topic filters and `$events/...`".to_owned());
+    Some(SqlProblem { span: start..start + name.len(), message, hint })
 }
 
 /// The functions that plugins export, by name only: enough to check SQL, not to run it.

@@ -168,6 +168,8 @@ impl Window {
         let mut displaced = Vec::new();
         if !buffered {
             match self.limits.on_full {
+                // Nobody waits for an event or a will, so that nothing would stop more of them from coming.
+                OnFull::Block if draft.ack.is_detached() => return Admission::Full(draft),
                 OnFull::Block => {}
                 OnFull::Reject | OnFull::DropNewest => return Admission::Full(draft),
                 OnFull::DropOldest => {
@@ -282,8 +284,10 @@ mod tests {
         for policy in [OnFull::Block, OnFull::Reject, OnFull::DropNewest, OnFull::DropOldest] {
             let (mut window, ledger) = window(policy);
             let now = Instant::now();
+            let group = AckGroup::open(1, &AckSignal::new());
             assert!(matches!(window.admit(draft(&ledger, "old", 40), now), Admission::Waits));
-            match (policy, window.admit(draft(&ledger, "new", 40), now)) {
+            let new = Draft { ack: group.handle(0), ..draft(&ledger, "new", 40) };
+            match (policy, window.admit(new, now)) {
                 (OnFull::Block, Admission::Waits) => assert_eq!(window.waiting(), 2),
                 (OnFull::Reject | OnFull::DropNewest, Admission::Full(victim)) => {
                     assert_eq!(&*victim.record.topic, "new")
@@ -295,6 +299,15 @@ mod tests {
                 (policy, other) => panic!("{policy:?}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_does_not_pile_up_beyond_the_limit() {
+        let (mut window, ledger) = window(OnFull::Block);
+        let now = Instant::now();
+        assert!(matches!(window.admit(draft(&ledger, "event", 40), now), Admission::Waits));
+        assert!(matches!(window.admit(draft(&ledger, "another", 40), now), Admission::Full(_)));
+        assert_eq!(window.waiting(), 1);
     }
 
     #[test]

@@ -127,26 +127,41 @@ impl ClientRules {
 
     #[must_use]
     pub fn may_publish(&self, topic: &str) -> bool {
-        self.allow_all() || self.decide(Action::Publish, |rule, _| covers(rule, topic.split('/').map(Asked::Text)))
+        self.allow_all() || self.allows(self.publish_rule(topic))
+    }
+
+    /// What the first rule that fits this topic says.
+    #[must_use]
+    pub fn publish_rule(&self, topic: &str) -> Option<Permission> {
+        self.decide(Action::Publish, |rule, _| covers(rule, topic.split('/').map(Asked::Text)))
     }
 
     /// `filter`: without a `$share/name/` prefix. Allowed when all that it can receive is allowed by one rule; denied
     /// when any of it is denied before.
     #[must_use]
     pub fn may_subscribe(&self, filter: &str) -> bool {
-        let asked = || filter.split('/').map(Asked::of_filter);
-        self.allow_all()
-            || self.decide(Action::Subscribe, |rule, permission| match permission {
-                Permission::Allow => covers(rule, asked()),
-                Permission::Deny => overlaps(rule, &asked().collect::<Vec<_>>()),
-            })
+        self.allow_all() || self.allows(self.subscribe_rule(filter))
     }
 
-    fn decide(&self, action: Action, fits: impl Fn(&[Level], Permission) -> bool) -> bool {
+    /// What the first rule that fits this filter says.
+    #[must_use]
+    pub fn subscribe_rule(&self, filter: &str) -> Option<Permission> {
+        let asked = || filter.split('/').map(Asked::of_filter);
+        self.decide(Action::Subscribe, |rule, permission| match permission {
+            Permission::Allow => covers(rule, asked()),
+            Permission::Deny => overlaps(rule, &asked().collect::<Vec<_>>()),
+        })
+    }
+
+    fn allows(&self, said: Option<Permission>) -> bool {
+        said.unwrap_or(self.no_match) == Permission::Allow
+    }
+
+    fn decide(&self, action: Action, fits: impl Fn(&[Level], Permission) -> bool) -> Option<Permission> {
         let decided = self.rules.iter().find(|(permission, of, topics)| {
             (*of == Action::All || *of == action) && topics.iter().any(|levels| fits(levels, *permission))
         });
-        decided.map_or(self.no_match, |(permission, ..)| *permission) == Permission::Allow
+        decided.map(|(permission, ..)| *permission)
     }
 }
 

@@ -84,6 +84,12 @@ impl Authenticator {
         }
     }
 
+    /// Whether who passes [`Authenticator::check`] with these credentials has proved who it is.
+    #[must_use]
+    pub fn identifies(&self, credentials: &Credentials) -> bool {
+        credentials.certificate || (self.users.is_some() && credentials.username.is_some())
+    }
+
     async fn verify(&self, users: &FxHashMap<String, String>, name: &str, password: Bytes) -> bool {
         let digest = self.digest(name, &password);
         if self.remembered.lock().contains(&digest) {

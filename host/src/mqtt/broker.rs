@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use super::acl::{Authorizer, ClientRules};
 use super::auth::Authenticator;
 use super::config::MqttConfig;
+use super::events::{Events, dropped};
 use super::queue::QueueLimits;
 use super::retained::{Retained, RetainedLimits};
 use super::router::Router;
@@ -38,6 +39,7 @@ impl Now {
 pub struct Broker {
     pub config: MqttConfig,
     pub ingress: Ingress,
+    pub events: Arc<Events>,
     pub metrics: Arc<Metrics>,
     pub router: Arc<Router>,
     pub retained: Retained,
@@ -56,6 +58,7 @@ impl Broker {
         authorizer: Authorizer,
     ) -> Broker {
         let router = Arc::new(Router::default());
+        let events = Events::new(ingress.clone());
         let queue = QueueLimits {
             messages: config.max_mqueue_len,
             bytes: config.max_mqueue_bytes.as_usize(),
@@ -65,12 +68,13 @@ impl Broker {
         let retained =
             RetainedLimits { messages: config.max_retained_messages, bytes: config.max_retained_bytes.as_usize() };
         Broker {
-            sessions: Sessions::new(router.clone(), metrics.clone(), queue, config.max_sessions),
+            sessions: Sessions::new(router.clone(), metrics.clone(), events.clone(), queue, config.max_sessions),
             retained: Retained::new(retained),
             router,
             authenticator: ArcSwap::from_pointee(authenticator),
             authorizer: ArcSwap::from_pointee(authorizer),
             ingress,
+            events,
             metrics,
             config,
         }
@@ -106,9 +110,11 @@ impl Broker {
         if message.retain {
             self.retained.put(&message, &self.metrics);
         }
-        self.router.route(&message, &message.client.id, &self.metrics);
+        if !self.router.route(&message, &message.client.id, &self.metrics).matched {
+            self.events.dropped(&message, dropped::NO_SUBSCRIBERS);
+        }
         let shard = self.ingress.shard_of(&message.client.id);
-        let mut batch = vec![Inbound { message, ack: AckHandle::detached() }];
+        let mut batch = vec![Inbound::new(message, AckHandle::detached())];
         if self.ingress.submit(shard, &mut batch).await.is_err() {
             tracing::warn!("a will was not published: the pipeline is closed");
         }

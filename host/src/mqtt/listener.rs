@@ -135,11 +135,13 @@ async fn open(
 ) -> Result<Box<Connection<Transport>>, Refused> {
     // Acknowledgements are small and must not wait for each other.
     stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
     let (transport, certificate) = shake_hands(shared, stream).await?;
     let ssl = shared.config.ssl_options.as_ref();
     let peer = Peer {
         stream: transport,
         address,
+        local,
         certificate,
         cn_as_username: ssl.is_some_and(|ssl| ssl.use_cert_cn_as_username),
         cn_as_clientid: ssl.is_some_and(|ssl| ssl.use_cert_cn_as_clientid),

@@ -1,15 +1,18 @@
 //! Where messages for one session are put: its queue, and the link to the connection that empties it, if there is one.
 //!
-//! Lock order: the router's index before a mailbox; nothing else is locked while a mailbox is.
+//! Lock order: the router's index before a mailbox; of other locks only the pipeline's, for an event, is taken while a
+//! mailbox is locked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::events::{Events, dropped};
 use super::queue::{Bell, Delivery, Queue, QueueLimits};
 use super::shared::SharedGroup;
-use crate::message::ClientId;
+use crate::event::EventKind;
+use crate::message::{Client, ClientId};
 use crate::telemetry::metrics::Metrics;
 
 /// Why a connection has to go.
@@ -24,6 +27,8 @@ pub enum Kick {
     Abort = 3,
     /// An operator said so.
     Administrative = 4,
+    /// As `TakenOver`, by a connection that began the session anew.
+    Discarded = 5,
 }
 
 /// How others reach a connection.
@@ -34,7 +39,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Tells the connection to go. A stronger word than the one before wins: nothing overrides `TakenOver`.
+    /// Tells the connection to go. A stronger word than the one before wins: nothing overrides the loss of the session.
     pub fn kick(&self, kick: Kick) {
         let _ = self.kick.fetch_update(Ordering::AcqRel, Ordering::Acquire, |known| {
             (known == 0 || (known == Kick::Drain as u8)).then_some(kick as u8)
@@ -49,6 +54,7 @@ impl Link {
             2 => Some(Kick::Drain),
             3 => Some(Kick::Abort),
             4 => Some(Kick::Administrative),
+            5 => Some(Kick::Discarded),
             _ => None,
         }
     }
@@ -56,6 +62,8 @@ impl Link {
 
 #[derive(Debug)]
 struct Inner {
+    /// As it connected last.
+    owner: Arc<Client>,
     queue: Queue,
     link: Option<Arc<Link>>,
     closed: bool,
@@ -69,14 +77,16 @@ pub struct Mailbox {
     online: AtomicBool,
     waiting: AtomicUsize,
     in_flight: AtomicUsize,
+    events: Arc<Events>,
 }
 
 impl Mailbox {
     #[must_use]
-    pub fn new(client: ClientId, limits: QueueLimits) -> Arc<Mailbox> {
+    pub fn new(client: &Arc<Client>, limits: QueueLimits, events: &Arc<Events>) -> Arc<Mailbox> {
         Arc::new(Mailbox {
-            client,
-            inner: Mutex::new(Inner { queue: Queue::new(limits), link: None, closed: false }),
+            client: client.id.clone(),
+            inner: Mutex::new(Inner { owner: client.clone(), queue: Queue::new(limits), link: None, closed: false }),
+            events: events.clone(),
             online: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -86,6 +96,23 @@ impl Mailbox {
     #[must_use]
     pub fn client(&self) -> &ClientId {
         &self.client
+    }
+
+    /// The session goes on with another connection, of the same client id.
+    pub fn belongs_to(&self, client: &Arc<Client>) {
+        self.inner.lock().owner = client.clone();
+    }
+
+    /// A message was left out on purpose.
+    pub fn left_out(&self, delivery: &Delivery, reason: &'static str) {
+        let owner = self.inner.lock().owner.clone();
+        self.events.delivery_dropped(&owner, delivery, reason);
+    }
+
+    /// Whether anybody asks what became of deliveries that were dropped.
+    #[must_use]
+    pub fn explains_drops(&self) -> bool {
+        self.events.wants(EventKind::DeliveryDropped)
     }
 
     /// From now on `link` is rung; `None` when nobody is connected.
@@ -101,7 +128,8 @@ impl Mailbox {
             return false;
         }
         let online = inner.link.is_some();
-        let pushed = inner.queue.push(delivery, online);
+        let Inner { queue, owner, .. } = &mut *inner;
+        let pushed = queue.push(delivery, online, |gone, why| self.events.delivery_dropped(owner, gone, why));
         self.waiting.store(inner.queue.len(), Ordering::Relaxed);
         if pushed.dropped > 0 {
             metrics.delivery_dropped_queue_full.add(pushed.dropped as u64);
@@ -121,8 +149,13 @@ impl Mailbox {
         if inner.closed {
             return;
         }
-        let dropped = deliveries.filter_map(|delivery| (!inner.queue.push_retained(delivery)).then_some(())).count();
-        metrics.delivery_dropped_queue_full.add(dropped as u64);
+        for delivery in deliveries {
+            let Inner { queue, owner, .. } = &mut *inner;
+            if let Err(refused) = queue.push_retained(delivery) {
+                self.events.delivery_dropped(owner, &refused, dropped::QUEUE_FULL);
+                metrics.delivery_dropped_queue_full.add(1);
+            }
+        }
         self.waiting.store(inner.queue.len(), Ordering::Relaxed);
         if let Some(link) = &inner.link {
             link.bell.ring();

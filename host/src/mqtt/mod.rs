@@ -9,7 +9,7 @@
 //!
 //! In reading order: what is told (`config`), what goes over the wire (`packet`, `codec`), what decides (`session`,
 //! `window`, `acks`), what is shared (`queue`, `mailbox`, `router`, `shared`, `retained`, `sessions`, `broker`), who may
-//! (`auth`, `acl`), what runs (`connection`, `listener`, `wills`, `front`).
+//! (`auth`, `acl`), what is told to rules (`events`), what runs (`connection`, `listener`, `wills`, `front`).
 
 mod config;
 mod packet;
@@ -31,6 +31,7 @@ mod shared;
 
 mod acl;
 mod auth;
+mod events;
 
 mod connection;
 mod front;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::events::dropped;
 use super::shared::SharedGroup;
 use crate::message::{Message, QoS};
 
@@ -102,27 +103,31 @@ impl Queue {
     }
 
     /// Puts a message in. When the queue is full, the oldest QoS 0 message makes room; if there is none, a new QoS 0
-    /// message is dropped, and for any other the oldest message is.
-    pub fn push(&mut self, delivery: Delivery, online: bool) -> Pushed {
+    /// message is dropped, and for any other the oldest message is. `gone` is shown what was dropped, and why.
+    pub fn push(&mut self, delivery: Delivery, online: bool, mut gone: impl FnMut(&Delivery, &'static str)) -> Pushed {
         let mut pushed = Pushed::default();
         let weight = delivery.weight();
         let qos0 = delivery.qos == QoS::AtMostOnce;
-        if (qos0 && !online && !self.limits.store_qos0) || self.limits.messages == 0 || weight > self.limits.bytes {
+        let absent = qos0 && !online && !self.limits.store_qos0;
+        if absent || self.limits.messages == 0 || weight > self.limits.bytes {
             pushed.count(qos0);
+            gone(&delivery, if absent { dropped::QOS0 } else { dropped::QUEUE_FULL });
             return pushed;
         }
         while self.waiting.len() >= self.limits.messages || self.bytes + weight > self.limits.bytes {
             if self.qos0 == 0 && qos0 {
                 pushed.count(true);
+                gone(&delivery, dropped::QUEUE_FULL);
                 return pushed;
             }
             let victim = match self.qos0 {
                 0 => 0,
                 _ => self.waiting.iter().position(|waiting| waiting.qos == QoS::AtMostOnce).unwrap_or(0),
             };
-            let Some(dropped) = self.waiting.remove(victim) else { break };
-            self.forget(&dropped);
-            pushed.count(dropped.qos == QoS::AtMostOnce);
+            let Some(oldest) = self.waiting.remove(victim) else { break };
+            self.forget(&oldest);
+            gone(&oldest, dropped::QUEUE_FULL);
+            pushed.count(oldest.qos == QoS::AtMostOnce);
         }
         self.bytes += weight;
         self.qos0 += usize::from(qos0);
@@ -131,14 +136,15 @@ impl Queue {
         pushed
     }
 
-    /// Puts a retained message in; `false` when too many wait already.
-    #[must_use]
-    pub fn push_retained(&mut self, delivery: Delivery) -> bool {
-        let room = self.retained.len() < self.limits.retained;
-        if room {
-            self.retained.push_back(delivery);
+    /// Puts a retained message in, or gives it back when too many wait already.
+    // It comes back by value on purpose: whoever counts it wants to look at it.
+    #[allow(clippy::result_large_err)]
+    pub fn push_retained(&mut self, delivery: Delivery) -> Result<(), Delivery> {
+        if self.retained.len() >= self.limits.retained {
+            return Err(delivery);
         }
-        room
+        self.retained.push_back(delivery);
+        Ok(())
     }
 
     pub fn pop(&mut self) -> Option<Delivery> {
@@ -244,6 +250,13 @@ mod tests {
         }
     }
 
+    fn push(queue: &mut Queue, delivery: Delivery, online: bool) -> Pushed {
+        let mut gone = 0;
+        let pushed = queue.push(delivery, online, |_, _| gone += 1);
+        assert_eq!(pushed.dropped + pushed.dropped_qos0, gone, "shown is what is counted");
+        pushed
+    }
+
     fn names(queue: &mut Queue) -> Vec<String> {
         std::iter::from_fn(|| queue.pop()).map(|delivery| delivery.message.topic.to_string()).collect()
     }
@@ -252,11 +265,11 @@ mod tests {
     fn a_full_queue_drops_qos_0_first_and_then_the_oldest() {
         let mut queue = queue(3, 1000);
         for (name, qos) in [("a", 1), ("b", 0), ("c", 1)] {
-            assert!(queue.push(delivery(name, qos), true).queued);
+            assert!(push(&mut queue, delivery(name, qos), true).queued);
         }
-        assert_eq!(queue.push(delivery("d", 1), true), Pushed { queued: true, dropped: 0, dropped_qos0: 1 });
-        assert_eq!(queue.push(delivery("e", 0), true), Pushed { queued: false, dropped: 0, dropped_qos0: 1 });
-        assert_eq!(queue.push(delivery("f", 2), true), Pushed { queued: true, dropped: 1, dropped_qos0: 0 });
+        assert_eq!(push(&mut queue, delivery("d", 1), true), Pushed { queued: true, dropped: 0, dropped_qos0: 1 });
+        assert_eq!(push(&mut queue, delivery("e", 0), true), Pushed { queued: false, dropped: 0, dropped_qos0: 1 });
+        assert_eq!(push(&mut queue, delivery("f", 2), true), Pushed { queued: true, dropped: 1, dropped_qos0: 0 });
         assert_eq!(names(&mut queue), ["c", "d", "f"]);
         assert_eq!(queue.bytes, 0);
     }
@@ -264,27 +277,27 @@ mod tests {
     #[test]
     fn bytes_are_bounded_too() {
         let mut queue = queue(100, 20);
-        let pushed: Vec<_> = ["a", "b", "c"].iter().map(|name| queue.push(delivery(name, 1), true)).collect();
+        let pushed: Vec<_> = ["a", "b", "c"].iter().map(|name| push(&mut queue, delivery(name, 1), true)).collect();
         assert_eq!(pushed.iter().map(|pushed| pushed.dropped).sum::<usize>(), 1);
         assert_eq!(names(&mut queue), ["b", "c"]);
         let tiny = Queue::new(QueueLimits { messages: 9, bytes: 5, retained: 0, store_qos0: true });
         let mut tiny = tiny;
-        assert_eq!(tiny.push(delivery("a", 1), true), Pushed { queued: false, dropped: 1, dropped_qos0: 0 });
+        assert_eq!(push(&mut tiny, delivery("a", 1), true), Pushed { queued: false, dropped: 1, dropped_qos0: 0 });
     }
 
     #[test]
     fn qos_0_does_not_wait_for_the_absent_unless_asked() {
         let mut queue = queue(3, 1000);
-        assert!(!queue.push(delivery("a", 0), false).queued);
-        assert!(queue.push(delivery("a", 1), false).queued);
+        assert!(!push(&mut queue, delivery("a", 0), false).queued);
+        assert!(push(&mut queue, delivery("a", 1), false).queued);
     }
 
     #[test]
     fn retained_messages_go_first_and_are_bounded() {
         let mut queue = queue(3, 1000);
-        assert!(queue.push(delivery("live", 1), true).queued);
-        assert!(queue.push_retained(delivery("r1", 1)) && queue.push_retained(delivery("r2", 1)));
-        assert!(!queue.push_retained(delivery("r3", 1)));
+        assert!(push(&mut queue, delivery("live", 1), true).queued);
+        assert!(queue.push_retained(delivery("r1", 1)).is_ok() && queue.push_retained(delivery("r2", 1)).is_ok());
+        assert!(queue.push_retained(delivery("r3", 1)).is_err());
         assert_eq!(names(&mut queue), ["r1", "r2", "live"]);
     }
 

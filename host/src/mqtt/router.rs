@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::events::dropped;
 use super::mailbox::Mailbox;
 use super::packet::RetainHandling;
 use super::queue::{Delivery, SubscriptionIds};
@@ -152,6 +153,9 @@ impl Router {
                 Entry::Own(mailbox, options) => {
                     if !(options.no_local && mailbox.client() == from) {
                         own.push((mailbox, options));
+                    } else if mailbox.explains_drops() {
+                        let message = Arc::new(shareable(message));
+                        mailbox.left_out(&combine(&message, &[(mailbox, options)]), dropped::NO_LOCAL);
                     }
                 }
                 Entry::Shared(group) => groups.push(group),

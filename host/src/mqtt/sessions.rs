@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use super::deadlines::{DeadlineKey, Deadlines};
+use super::events::Events;
 use super::mailbox::{Kick, Link, Mailbox};
 use super::packet::Will;
 use super::queue::QueueLimits;
@@ -120,19 +121,27 @@ pub struct Sessions {
     sooner: Notify,
     router: Arc<Router>,
     metrics: Arc<Metrics>,
+    events: Arc<Events>,
     queue: QueueLimits,
     max_sessions: usize,
 }
 
 impl Sessions {
     #[must_use]
-    pub fn new(router: Arc<Router>, metrics: Arc<Metrics>, queue: QueueLimits, max_sessions: usize) -> Sessions {
+    pub fn new(
+        router: Arc<Router>,
+        metrics: Arc<Metrics>,
+        events: Arc<Events>,
+        queue: QueueLimits,
+        max_sessions: usize,
+    ) -> Sessions {
         Sessions {
             table: Mutex::default(),
             deadlines: Mutex::default(),
             sooner: Notify::new(),
             router,
             metrics,
+            events,
             queue,
             max_sessions,
         }
@@ -149,7 +158,7 @@ impl Sessions {
             let mut state = cell.state.lock();
             let displaced = state.link.take();
             if let Some(link) = &displaced {
-                link.kick(Kick::TakenOver);
+                link.kick(if attach.clean_start { Kick::Discarded } else { Kick::TakenOver });
             }
             self.cancel(&mut state);
             let resume = !attach.clean_start && !state.session.expiry.is_zero();
@@ -160,6 +169,7 @@ impl Sessions {
                 state.session.connected(&attach.agreement);
                 state.link = Some(attach.link.clone());
                 state.client = attach.client.clone();
+                cell.mailbox.belongs_to(attach.client);
                 state.will = last_will(&attach);
                 drop(state);
                 cell.mailbox.connect(Some(attach.link.clone()));
@@ -170,7 +180,7 @@ impl Sessions {
             return Err(TooManySessions);
         }
         let cell = Arc::new(SessionCell {
-            mailbox: Mailbox::new(attach.client.id.clone(), self.queue),
+            mailbox: Mailbox::new(attach.client, self.queue, &self.events),
             state: Mutex::new(State {
                 session: Session::new(&attach.agreement),
                 link: Some(attach.link.clone()),

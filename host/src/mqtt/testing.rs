@@ -30,6 +30,7 @@ pub fn client(id: &str, username: Option<&str>, peer: &str) -> Client {
         peer: peer.parse().unwrap(),
         version: ProtocolVersion::V5,
         attrs: BTreeMap::new(),
+        hops: 0,
     }
 }
 

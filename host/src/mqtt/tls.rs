@@ -85,6 +85,14 @@ pub struct PeerCertificate {
     pub common_name: Option<String>,
 }
 
+impl PeerCertificate {
+    /// Whose it is, if that was verified.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.common_name.as_deref().filter(|_| self.verified)
+    }
+}
+
 /// Reads the certificate that the client showed in its handshake.
 #[must_use]
 pub fn peer_certificate(chain: Option<&[CertificateDer<'_>]>) -> PeerCertificate {

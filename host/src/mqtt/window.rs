@@ -115,6 +115,13 @@ impl Window {
         None
     }
 
+    /// The message that the client has not acknowledged under this id.
+    #[must_use]
+    pub fn delivery(&self, id: PacketId) -> Option<&Delivery> {
+        let index = self.position(id, |_| true)?;
+        self.in_flight.get(index)?.delivery.as_ref()
+    }
+
     /// PUBACK, or a PUBREC with an error: done. `false` for an id that is not in flight so.
     pub fn acknowledge(&mut self, id: PacketId, qos: QoS) -> bool {
         let found = self.position(id, |entry| entry.delivery.as_ref().is_some_and(|delivery| delivery.qos == qos));

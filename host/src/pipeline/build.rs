@@ -10,7 +10,8 @@ use super::action::{Action, ActionTemplates};
 use super::config::{PluginUse, RuleConfig};
 use super::counters::RuleCounters;
 use super::stage::{PluginFunction, Stage};
-use super::{Pipeline, Rule};
+use super::{EventRules, Pipeline, Rule};
+use crate::event::EventKind;
 use crate::kafka::{ActionConfig, ConnectorConfig, KafkaError, Sink};
 use crate::ledger::Ledger;
 use crate::plugin::{Guest, Kind};
@@ -31,8 +32,10 @@ pub struct Blueprint<'a> {
 pub enum BuildError {
     #[error("rule `{rule}`: {text}")]
     Sql { rule: String, text: String },
-    #[error("rule `{rule}` reads `{event}`; this version has messages only, no events (FROM \"t/#\")")]
-    Event { rule: String, event: String },
+    #[error(
+        "rule `{rule}` reads `{source_name}`; this version has no data sources; FROM takes topic filters and `$events/...`"
+    )]
+    DataSource { rule: String, source_name: String },
     #[error("{section} `{name}` refers to {what} `{missing}`, which does not exist or is disabled")]
     Missing { section: &'static str, name: String, what: &'static str, missing: String },
     #[error("rule `{rule}` uses plugin `{plugin}` as a transform, but it is a {kind}")]
@@ -84,9 +87,20 @@ impl Pipeline {
                 }
             }
         }
+        let events = event_rules(&drafts);
         let rules = drafts.into_iter().map(|draft| draft.finish(&actions, running)).collect();
-        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, actions, functions })
+        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, events, actions, functions })
     }
+}
+
+fn event_rules(drafts: &[RuleDraft]) -> EventRules {
+    let mut rules: [Vec<usize>; EventKind::ALL.len()] = Default::default();
+    for (position, draft) in drafts.iter().enumerate() {
+        for kind in draft.plan.sources().iter().flat_map(Source::events) {
+            rules[kind as usize].push(position);
+        }
+    }
+    EventRules(rules.map(Arc::from))
 }
 
 /// A rule whose actions are still names.
@@ -112,8 +126,8 @@ impl RuleDraft {
             vec![BuildError::Sql { rule: name.to_owned(), text }]
         })?;
         for source in plan.sources() {
-            if let Source::Event(event) = source {
-                errors.push(BuildError::Event { rule: name.to_owned(), event: event.clone() });
+            if let Source::Data(source_name) = source {
+                errors.push(BuildError::DataSource { rule: name.to_owned(), source_name: source_name.clone() });
             }
         }
         let decode = stages(name, &config.decode, wanted, &mut errors);

@@ -3,25 +3,46 @@
 //! A client always uses the shard that its id picks, so its messages stay in order. A full shard makes the connection
 //! wait, which stops it from reading its socket. Handing over never blocks a thread, and wakes the worker at most once
 //! for all that arrives while it is busy.
+//!
+//! Events take the same way, behind what their client published before. Nobody could be made to wait for an event (a
+//! publisher is not to blame that a subscriber acknowledges), so one never waits: a shard holds as many events as it
+//! holds messages, counted apart, and what comes beyond that is dropped and counted by kind. Events that no rule of the
+//! running pipeline asks for are not even made: whoever could raise one asks [`Ingress::wants`] first.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use crate::ack::AckHandle;
+use crate::event::{EventKind, EventSet, Occurrence};
 use crate::message::{ClientId, Message};
 
-/// One message on its way into the pipeline, with the promise to its publisher.
+/// One message on its way into the pipeline, with the promise to its publisher; or an event, which promises nothing.
 #[derive(Debug)]
 pub struct Inbound {
+    /// Of an event, [`Occurrence::as_message`].
     pub message: Message,
     pub ack: AckHandle,
+    /// Set when it is an event and not a publication.
+    pub event: Option<Box<Occurrence>>,
 }
 
 impl Inbound {
+    #[must_use]
+    pub fn new(message: Message, ack: AckHandle) -> Inbound {
+        Inbound { message, ack, event: None }
+    }
+
+    /// `None` for an event that has no topic of its own, which no kind is.
+    fn of_event(occurrence: Occurrence) -> Option<Inbound> {
+        let message = occurrence.as_message()?;
+        Some(Inbound { message, ack: AckHandle::detached(), event: Some(Box::new(occurrence)) })
+    }
+
     /// What it holds in memory, roughly, in bytes.
     fn weight(&self) -> usize {
         self.message.payload.len() + self.message.topic.as_str().len() + size_of::<Inbound>()
@@ -32,7 +53,7 @@ impl Inbound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardId(usize);
 
-/// What may wait in one shard before connections have to.
+/// What may wait in one shard before connections have to; and as much again in events.
 #[derive(Clone, Copy, Debug)]
 pub struct IngressLimits {
     pub messages: usize,
@@ -53,7 +74,10 @@ pub struct Closed;
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Inbound>,
+    /// Of the messages; those of events are counted apart.
     bytes: usize,
+    events: usize,
+    event_bytes: usize,
     worker_sleeps: bool,
     nudged: bool,
     closed: bool,
@@ -89,7 +113,7 @@ impl Shard {
             return if queue.closed { Taken::Closed } else { Taken::Look };
         }
         std::mem::swap(&mut queue.waiting, batch);
-        queue.bytes = 0;
+        (queue.bytes, queue.events, queue.event_bytes) = (0, 0, 0);
         drop(queue);
         self.room.notify_waiters();
         Taken::Look
@@ -110,13 +134,23 @@ impl Shard {
 pub struct Ingress {
     shards: Arc<[Arc<Shard>]>,
     limits: IngressLimits,
+    events: Arc<Events>,
+}
+
+/// Which events are asked for, and how many could not be taken.
+#[derive(Debug)]
+struct Events {
+    wanted: AtomicU32,
+    dropped: [AtomicU64; EventKind::ALL.len()],
 }
 
 impl Ingress {
     /// `workers` shards (at least one), each bounded by `limits`.
     #[must_use]
     pub fn new(workers: usize, limits: IngressLimits) -> Ingress {
-        Ingress { shards: (0..workers.max(1)).map(|_| Arc::default()).collect(), limits }
+        let events = Events { wanted: AtomicU32::new(0), dropped: std::array::from_fn(|_| AtomicU64::new(0)) };
+        let shards = (0..workers.max(1)).map(|_| Arc::default()).collect();
+        Ingress { shards, limits, events: Arc::new(events) }
     }
 
     pub(super) fn shards(&self) -> &[Arc<Shard>] {
@@ -139,9 +173,9 @@ impl Ingress {
         if queue.closed {
             return Err(Closed);
         }
-        let fits =
-            queue.waiting.len() + batch.len() <= self.limits.messages && queue.bytes + bytes <= self.limits.bytes;
-        if !fits && !queue.waiting.is_empty() {
+        let messages = queue.waiting.len() - queue.events;
+        let fits = messages + batch.len() <= self.limits.messages && queue.bytes + bytes <= self.limits.bytes;
+        if !fits && messages > 0 {
             return Ok(false);
         }
         queue.waiting.append(batch);
@@ -166,7 +200,64 @@ impl Ingress {
         }
     }
 
-    /// Messages that wait in all shards, for metrics.
+    /// Whether some rule of the running pipeline asks for events of this kind: one relaxed load.
+    #[must_use]
+    pub fn wants(&self, kind: EventKind) -> bool {
+        EventSet::from_bits(self.events.wanted.load(Ordering::Relaxed)).contains(kind)
+    }
+
+    /// Says which events are asked for from now on.
+    pub(super) fn want(&self, kinds: EventSet) {
+        self.events.wanted.store(kinds.bits(), Ordering::Relaxed);
+    }
+
+    /// Hands an event over, to the shard of the client that it is about. Never waits: an event that finds its share of
+    /// the shard full, or the pipeline closed, is dropped and counted ([`Ingress::dropped_events`]).
+    pub fn raise(&self, occurrence: Occurrence) {
+        let kind = occurrence.kind();
+        if !self.take_event(occurrence) {
+            self.events.dropped[kind as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take_event(&self, occurrence: Occurrence) -> bool {
+        let shard = &self.shards[self.shard_of(&occurrence.client.id).0];
+        let Some(inbound) = Inbound::of_event(occurrence) else { return false };
+        let weight = inbound.weight();
+        let mut queue = shard.queue.lock();
+        let fits = queue.events < self.limits.messages && queue.event_bytes + weight <= self.limits.bytes;
+        if queue.closed || !(fits || queue.events == 0) {
+            return false;
+        }
+        queue.events += 1;
+        queue.event_bytes += weight;
+        queue.waiting.push(inbound);
+        if queue.worker_sleeps {
+            shard.arrived.notify_one();
+        }
+        true
+    }
+
+    /// How many events of this kind were dropped because their share of a shard was full.
+    #[must_use]
+    pub fn dropped_events(&self, kind: EventKind) -> u64 {
+        self.events.dropped[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// Lets the tests of other modules ask for all events.
+    #[cfg(test)]
+    pub fn want_all_for_test(&self) {
+        let mut all = EventSet::default();
+        EventKind::ALL.iter().for_each(|kind| all.insert(*kind));
+        self.want(all);
+    }
+
+    #[cfg(test)]
+    pub fn want_for_test(&self, kinds: EventSet) {
+        self.want(kinds);
+    }
+
+    /// Messages and events that wait in all shards, for metrics.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.shards.iter().map(|shard| shard.queue.lock().waiting.len()).sum()
@@ -195,5 +286,63 @@ impl Ingress {
             shard.arrived.notify_one();
             shard.room.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Fact;
+    use crate::message::{Client, MessageId, QoS};
+    use crate::topic::TopicName;
+
+    fn occurrence() -> Occurrence {
+        let fact = Fact::Authenticated { reason_code: "success", is_anonymous: true };
+        Occurrence { at: 1, client: Arc::new(Client::rule("c", 1)), fact }
+    }
+
+    fn message() -> Inbound {
+        let message = Message {
+            id: MessageId::next(0),
+            client: Arc::new(Client::rule("c", 1)),
+            topic: TopicName::new("t").unwrap(),
+            payload: bytes::Bytes::new(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            dup: false,
+            properties: None,
+            received_at: 0,
+        };
+        Inbound::new(message, AckHandle::detached())
+    }
+
+    #[test]
+    fn events_and_messages_do_not_take_each_others_room_and_a_dropped_event_is_counted() {
+        let ingress = Ingress::new(1, IngressLimits { messages: 2, bytes: 1 << 20 });
+        let kind = EventKind::CheckAuthnComplete;
+        for dropped in [0, 0, 1, 2] {
+            ingress.raise(occurrence());
+            assert_eq!(ingress.dropped_events(kind), dropped);
+        }
+        let shard = ingress.shard_of(&ClientId::new("c"));
+        assert_eq!(ingress.try_submit(shard, &mut vec![message(), message()]), Ok(true));
+        assert_eq!(ingress.try_submit(shard, &mut vec![message()]), Ok(false));
+        let taken = ingress.drain_for_test();
+        assert_eq!(taken.iter().map(|inbound| inbound.event.is_some()).collect::<Vec<_>>(), [true, true, false, false]);
+        ingress.raise(occurrence());
+        assert_eq!((ingress.depth(), ingress.dropped_events(kind)), (1, 2));
+        ingress.close();
+        ingress.raise(occurrence());
+        assert_eq!(ingress.dropped_events(kind), 3);
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_wanted() {
+        let ingress = Ingress::new(1, IngressLimits::default());
+        assert!(!ingress.wants(EventKind::ClientPing));
+        let mut set = EventSet::default();
+        set.insert(EventKind::ClientPing);
+        ingress.want(set);
+        assert!(ingress.wants(EventKind::ClientPing) && !ingress.wants(EventKind::ClientConnected));
     }
 }

@@ -28,6 +28,7 @@ pub use config::{OnError, PluginUse, RuleConfig};
 pub use counters::{RuleCounters, Tally};
 pub use ingress::{Closed, Inbound, Ingress, IngressLimits, ShardId};
 
+use crate::event::{EventKind, EventSet};
 use crate::kafka::Sink;
 use crate::plugin::Guest;
 use crate::rule::{FunctionCatalog, FunctionId, Plan};
@@ -41,6 +42,7 @@ pub struct Pipeline {
     rules: Vec<Rule>,
     /// Filters of all FROM clauses to indices of `rules`.
     index: FilterIndex<usize>,
+    events: EventRules,
     actions: Vec<Action>,
     functions: Vec<PluginFunction>,
 }
@@ -84,6 +86,23 @@ impl FunctionCatalog for Vec<PluginFunction> {
     }
 }
 
+/// Which rules read which events: indices of `rules`, by kind. A rule is there once for each entry of its FROM that names
+/// the kind, because that is how often it runs (rule-sql 2.1).
+#[derive(Default)]
+struct EventRules([Arc<[usize]>; EventKind::ALL.len()]);
+
+impl EventRules {
+    fn of(&self, kind: EventKind) -> &Arc<[usize]> {
+        &self.0[kind as usize]
+    }
+
+    fn wanted(&self) -> EventSet {
+        let mut wanted = EventSet::default();
+        EventKind::ALL.iter().filter(|kind| !self.of(**kind).is_empty()).for_each(|kind| wanted.insert(*kind));
+        wanted
+    }
+}
+
 /// The running pipeline: its workers, and the snapshot that they follow.
 pub struct Running {
     current: Arc<ArcSwap<Pipeline>>,
@@ -94,6 +113,7 @@ pub struct Running {
 impl Running {
     /// Starts one thread for each shard of `ingress`.
     pub fn start(pipeline: Pipeline, ingress: Ingress) -> std::io::Result<Running> {
+        ingress.want(pipeline.events.wanted());
         let current = Arc::new(ArcSwap::from_pointee(pipeline));
         let spawn = |(index, shard): (usize, &Arc<ingress::Shard>)| {
             let (shard, current) = (shard.clone(), current.clone());
@@ -115,6 +135,7 @@ impl Running {
     pub fn swap(&self, next: Pipeline) -> Vec<(String, Arc<Sink>)> {
         let next = Arc::new(next);
         let old = self.current.swap(next.clone());
+        self.ingress.want(next.events.wanted());
         self.ingress.nudge_all();
         old.sinks()
             .filter(|(_, sink)| !next.sinks().any(|(_, kept)| Arc::ptr_eq(kept, sink)))
@@ -140,6 +161,6 @@ impl Running {
 
     /// Appends the figures of all rules and actions in Prometheus' text format.
     pub fn render_metrics(&self, out: &mut String) {
-        render::metrics(&self.current.load(), self.ingress.depth(), out);
+        render::metrics(&self.current.load(), &self.ingress, out);
     }
 }

@@ -2,14 +2,23 @@
 
 use std::fmt::{Display, Write};
 
-use super::Pipeline;
+use super::{Ingress, Pipeline};
+use crate::event::EventKind;
 use crate::kafka::State;
 use crate::ledger::{DropCause, FailCause};
 
-pub(super) fn metrics(pipeline: &Pipeline, waiting: usize, out: &mut String) {
+pub(super) fn metrics(pipeline: &Pipeline, ingress: &Ingress, out: &mut String) {
     let mut page = Page(out);
-    page.family("millstream_ingress_waiting", "gauge", "Messages that wait for a worker.");
-    page.line("millstream_ingress_waiting", &[], waiting);
+    page.family("millstream_ingress_waiting", "gauge", "Messages and events that wait for a worker.");
+    page.line("millstream_ingress_waiting", &[], ingress.depth());
+    page.family(
+        "millstream_events_dropped_total",
+        "counter",
+        "Events that found their share of the way in full, by kind.",
+    );
+    for kind in EventKind::ALL.iter().filter(|kind| kind.happens()) {
+        page.line("millstream_events_dropped_total", &[("event", kind.name())], ingress.dropped_events(*kind));
+    }
     rules(pipeline, &mut page);
     actions(pipeline, &mut page);
 }

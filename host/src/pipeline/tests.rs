@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::ack::{AckGroup, AckSignal, Outcome, Refusal};
+use crate::event::{EventKind, Fact, Occurrence};
 use crate::kafka::{ActionConfig, ConnectorConfig, EmbeddedKafka};
 use crate::ledger::{Counts, FailCause};
 use crate::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
@@ -90,9 +91,10 @@ impl Bench {
             peer: ([127, 0, 0, 1], 1).into(),
             version: ProtocolVersion::V5,
             attrs: BTreeMap::new(),
+            hops: 0,
         });
-        let inbound = |(slot, (topic, payload)): (usize, &(&str, &str))| Inbound {
-            message: Message {
+        let inbound = |(slot, (topic, payload)): (usize, &(&str, &str))| {
+            let message = Message {
                 id: MessageId::next(1_700_000_000_000),
                 client: client.clone(),
                 topic: TopicName::new(topic).unwrap(),
@@ -102,8 +104,8 @@ impl Bench {
                 dup: false,
                 properties: None,
                 received_at: 1_700_000_000_000,
-            },
-            ack: group.handle(slot),
+            };
+            Inbound::new(message, group.handle(slot))
         };
         let mut batch = messages.iter().enumerate().map(inbound).collect();
         assert_eq!(self.ingress.try_submit(self.ingress.shard_of(&client.id), &mut batch), Ok(true));
@@ -205,10 +207,45 @@ fn everything_that_is_wrong_is_named_at_once_and_nothing_is_started() {
         .action("a", "a")
         .rule("bad-sql", "SELEC * FROM t", &["a"])
         .rule("no-action", r#"SELECT * FROM "t""#, &["nope"])
-        .rule("event", r#"SELECT * FROM "$events/client_connected""#, &["a"]);
+        .rule("source", r#"SELECT * FROM "$bridges/mqtt:x""#, &["a"]);
     let errors = wanted.build(None).err().unwrap();
     assert!(errors.iter().any(|error| matches!(error, BuildError::Sql { rule, .. } if rule == "bad-sql")));
     assert!(errors.iter().any(|error| matches!(error, BuildError::Missing { missing, .. } if missing == "nope")));
-    assert!(errors.iter().any(|error| matches!(error, BuildError::Event { rule, .. } if rule == "event")));
+    assert!(errors.iter().any(|error| matches!(error, BuildError::DataSource { rule, .. } if rule == "source")));
     assert_eq!(errors.len(), 3);
+}
+
+#[test]
+fn events_run_the_rules_that_name_them_and_publications_to_their_topics_do_not() {
+    let kafka = EmbeddedKafka::start(&["e"]).unwrap();
+    let wanted = Wanted::new(&kafka).action("e", "e");
+    let bench = wanted
+        .clone()
+        .rule(
+            "both",
+            r#"SELECT * FROM "$events/auth/check_authn_complete", "$events/client_check_authn_complete""#,
+            &["e"],
+        )
+        .rule("every", r##"SELECT event FROM "$events/#" WHERE reason_code = 'success'"##, &["e"])
+        .rule("messages", r##"SELECT * FROM "#""##, &["e"])
+        .start();
+    let client = Arc::new(Client::rule("c1", 1));
+    let raise = || {
+        let fact = Fact::Authenticated { reason_code: "success", is_anonymous: true };
+        bench.ingress.raise(Occurrence { at: 1_700_000_000_000, client: client.clone(), fact });
+    };
+    assert!(EventKind::ALL.iter().all(|kind| bench.ingress.wants(*kind)));
+    raise();
+    // The message comes behind the event of the same client, and its answer behind the event's records.
+    let published = [("$events/auth/check_authn_complete", "{}"), ("$events/client/ping", "{}"), ("t", "{}")];
+    assert_eq!(bench.publish(&published), [Outcome::Unmatched, Outcome::Unmatched, Outcome::Delivered]);
+    assert_eq!(bench.tally("both"), Tally { matched: 2, passed: 2, ..Tally::default() });
+    assert_eq!(bench.tally("every"), Tally { matched: 1, passed: 1, ..Tally::default() });
+    assert_eq!(bench.tally("messages"), Tally { matched: 1, passed: 1, ..Tally::default() });
+    assert_eq!(bench.counts("e").accepted, 4);
+
+    let next = wanted.rule("one", r#"SELECT * FROM "$events/client/ping""#, &["e"]);
+    drop(bench.running.swap(next.build(Some(&bench.running.current())).unwrap()));
+    let wants = |kind: &&EventKind| bench.ingress.wants(**kind);
+    assert_eq!(EventKind::ALL.iter().filter(wants).collect::<Vec<_>>(), [&EventKind::ClientPing]);
 }

@@ -20,7 +20,7 @@ use crate::ack::{self, AckHandle, Outcome, Refusal};
 use crate::kafka::Draft;
 use crate::ledger::FailCause;
 use crate::message::{Message, Record};
-use crate::rule::{EvalErrorKind, PublishEvent};
+use crate::rule::{EvalErrorKind, Event, OccurredEvent, PublishEvent};
 
 /// Messages that go through the stages together.
 const CHUNK: usize = 256;
@@ -101,7 +101,10 @@ impl Worker {
         // Pairs of rule and message instead of a list for each rule: the number of rules must not cost anything.
         let mut work: Vec<(usize, usize)> = Vec::with_capacity(chunk.len());
         for (index, inbound) in chunk.iter().enumerate() {
-            let rules = rules_of(&mut self.cache, &pipeline, &inbound.message);
+            let rules = match &inbound.event {
+                None => rules_of(&mut self.cache, &pipeline, &inbound.message),
+                Some(event) => pipeline.events.of(event.kind()).clone(),
+            };
             promises[index].rules = rules.len();
             work.extend(rules.iter().map(|rule| (*rule, index)));
         }
@@ -152,6 +155,13 @@ impl Worker {
         promises: &mut [Promise],
         tally: &mut Tally,
     ) -> Vec<Input> {
+        if rule.decode.is_empty() {
+            return inputs;
+        }
+        // An event that is about no message has nothing to decode.
+        let empty =
+            |input: &mut Input| chunk[input.index].event.as_ref().is_some_and(|event| event.message().is_none());
+        let untouched: Vec<Input> = inputs.extract_if(.., empty).collect();
         for stage in &rule.decode {
             let seen: Vec<&Message> = inputs.iter().map(|input| input.message(chunk)).collect();
             let answers = self.warm.decode(stage, &rule.name, &seen);
@@ -170,6 +180,7 @@ impl Worker {
             }
             inputs = next;
         }
+        inputs.extend(untouched);
         inputs
     }
 
@@ -186,9 +197,20 @@ impl Worker {
         let mut rendered = Vec::with_capacity(inputs.len() * rule.actions.len());
         for input in inputs {
             let message = input.message(chunk);
-            let event = PublishEvent { message, node: &pipeline.node, rule_id: &rule.name };
+            let (node, rule_id) = (pipeline.node.as_str(), rule.name.as_str());
+            let (publication, occurred);
+            let event: &dyn Event = match &chunk[input.index].event {
+                None => {
+                    publication = PublishEvent { message, node, rule_id };
+                    &publication
+                }
+                Some(occurrence) => {
+                    occurred = OccurredEvent { occurrence, message, node, rule_id };
+                    &occurred
+                }
+            };
             let mut rows = Vec::new();
-            if let Err(error) = rule.plan.evaluate(&event, &functions, &mut rows) {
+            if let Err(error) = rule.plan.evaluate(event, &functions, &mut rows) {
                 tally.exception += 1;
                 tracing::debug!(rule = rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");
                 promises[input.index].refuse(match error.kind {

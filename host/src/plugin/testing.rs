@@ -109,6 +109,7 @@ pub(super) fn message(client: &str) -> Message {
         peer: "192.0.2.7:50123".parse().unwrap(),
         version: ProtocolVersion::V5,
         attrs: BTreeMap::new(),
+        hops: 0,
     };
     Message {
         id: MessageId::next(0),

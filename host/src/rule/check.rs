@@ -2,9 +2,12 @@
 
 use super::FunctionCatalog;
 use super::ast::{Body, Callee, Compare, Expr, Field, Kind, Path, Statement};
-use super::diagnostic::{Code, Diagnostic};
+use super::diagnostic::{Code, Diagnostic, Span};
+use super::event::is_column;
 use super::functions;
 use super::plan::{Attribute, unknown_function};
+use crate::event::EventKind;
+use crate::topic::TopicFilter;
 
 /// At most this many warnings of one rule.
 const MAX_WARNINGS: usize = 20;
@@ -20,6 +23,7 @@ pub(super) fn check(statement: &Statement, catalog: &dyn FunctionCatalog) -> Vec
         }
     }
     checker.condition(statement.condition.as_ref());
+    statement.sources.iter().for_each(|(text, span)| checker.source(text, span));
     checker.warnings.sort_by_key(|warning| warning.span.start);
     checker.warnings.truncate(MAX_WARNINGS);
     checker.warnings
@@ -33,6 +37,26 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn warn(&mut self, code: Code, at: &Expr, message: impl Into<String>, hint: &str) {
         self.warnings.push(Diagnostic::new(code, at.span.clone(), message).with_hint(hint));
+    }
+
+    /// An entry of FROM that names no event, or only events that never happen.
+    fn source(&mut self, text: &str, span: &Span) {
+        let Some(entry) = TopicFilter::new(text).ok().filter(|_| text.starts_with("$events/")) else { return };
+        let mut named = EventKind::ALL.iter().filter(|kind| kind.is_named_by(&entry));
+        let happens = named.clone().any(|kind| kind.happens());
+        let (message, hint) = match named.next() {
+            None if text == "$events/message_publish" => (
+                String::from("publications have no event topic; the rule never runs for this"),
+                "name the topics of the messages, such as \"t/#\"",
+            ),
+            None => (
+                format!("no event is called `{text}`; the rule never runs for this"),
+                "such as $events/client/connected, $events/session/subscribed, $events/message/delivered",
+            ),
+            Some(_) if happens => return,
+            Some(_) => (format!("`{text}` never happens in this version"), "take it out"),
+        };
+        self.warnings.push(Diagnostic::new(Code::NeverTrue, span.clone(), message).with_hint(hint));
     }
 
     fn fields(&mut self, fields: &[Field]) {
@@ -143,7 +167,7 @@ impl Checker<'_> {
         for side in [left, right] {
             self.value(side);
             let Kind::Path(Path { name, quoted, steps }) = &side.kind else { continue };
-            if steps.is_empty() && *quoted && super::Column::of(name.as_bytes()).is_none() && *name != "item" {
+            if steps.is_empty() && *quoted && !is_column(name) && *name != "item" {
                 let message = format!("\"{name}\" is the variable of that name, not a text");
                 self.warn(Code::UnknownName, side, message, &format!("a text stands in single quotes: '{name}'"));
             }

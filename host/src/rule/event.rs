@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::event::{EventKind, Occurrence};
 use crate::message::{Message, Properties};
 use crate::value::{Value, write_json_text};
 
 mod json;
+mod occurrence;
 mod publish;
+mod sample;
 
-pub use json::{JsonEvent, JsonEventError};
+pub use json::{EventType, JsonEvent, JsonEventError};
 
 /// The columns with a place of their own, in ascending order of their names; events may have others too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +87,13 @@ impl Column {
     }
 }
 
+/// Whether any event has a column of that name.
+#[must_use]
+pub fn is_column(name: &str) -> bool {
+    let others = || EventKind::ALL.iter().flat_map(|kind| occurrence::columns(*kind));
+    Column::of(name.as_bytes()).is_some() || others().any(|column| *column == name)
+}
+
 /// One event. Its columns have symbol keys in EMQX's terms (rule-sql 2.3).
 pub trait Event {
     /// The value of a column; `None` when this event has no such column.
@@ -143,6 +153,17 @@ pub trait Event {
 /// The event `message.publish` of one message.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishEvent<'a> {
+    pub message: &'a Message,
+    /// The name of this node.
+    pub node: &'a str,
+    pub rule_id: &'a str,
+}
+
+/// An event besides publications.
+#[derive(Clone, Copy, Debug)]
+pub struct OccurredEvent<'a> {
+    pub occurrence: &'a Occurrence,
+    /// [`Occurrence::as_message`]; its payload is the column `payload`, perhaps as a decode plugin made it.
     pub message: &'a Message,
     /// The name of this node.
     pub node: &'a str,

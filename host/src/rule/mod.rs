@@ -25,7 +25,7 @@ mod tests;
 
 pub use diagnostic::{Code, Diagnostic, Span};
 pub use eval::{EvalError, EvalErrorKind};
-pub use event::{Column, Event, JsonEvent, JsonEventError, PublishEvent};
+pub use event::{Column, Event, EventType, JsonEvent, JsonEventError, OccurredEvent, PublishEvent};
 pub use lexer::MAX_SQL_BYTES;
 pub use plan::{Plan, Source};
 pub use row::Row;

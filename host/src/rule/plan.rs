@@ -8,6 +8,7 @@ use super::diagnostic::{Code, Diagnostic, Span};
 use super::functions::{self, Function};
 use super::row::Name;
 use super::{FunctionCatalog, FunctionId};
+use crate::event::EventKind;
 use crate::topic::TopicFilter;
 use crate::value::Value;
 use crate::value::scan::{Location, PathSet};
@@ -32,8 +33,21 @@ pub struct Plan {
 pub enum Source {
     /// Publications to matching topics.
     Topic(TopicFilter),
-    /// `$events/…`, `$sources/…` or `$bridges/…`, as written.
-    Event(String),
+    /// Events whose topics match, such as `$events/client/+`.
+    Event(TopicFilter),
+    /// `$sources/…` or `$bridges/…`, as written.
+    Data(String),
+}
+
+impl Source {
+    /// The kinds of events that this entry names; a name that nothing has is accepted and names none (rule-sql 2.1).
+    pub fn events(&self) -> impl Iterator<Item = EventKind> + '_ {
+        let entry = match self {
+            Source::Event(entry) => Some(entry),
+            Source::Topic(_) | Source::Data(_) => None,
+        };
+        entry.into_iter().flat_map(|entry| EventKind::ALL.iter().copied().filter(|kind| kind.is_named_by(entry)))
+    }
 }
 
 impl Plan {
@@ -217,11 +231,12 @@ fn sources(written: &[(String, Span)]) -> (Vec<Source>, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let mut sources = Vec::new();
     for (text, span) in written {
-        if ["$events/", "$sources/", "$bridges/"].iter().any(|prefix| text.starts_with(prefix)) {
-            sources.push(Source::Event(text.clone()));
+        if ["$sources/", "$bridges/"].iter().any(|prefix| text.starts_with(prefix)) {
+            sources.push(Source::Data(text.clone()));
             continue;
         }
         match TopicFilter::new(text) {
+            Ok(filter) if text.starts_with("$events/") => sources.push(Source::Event(filter)),
             Ok(filter) => sources.push(Source::Topic(filter)),
             Err(error) => problems.push(Diagnostic::new(Code::Filter, span.clone(), error.to_string())),
         }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::event::{Column, Event};
+use super::event::{Column, Event, EventType};
 use super::{JsonEvent, Missing, NoFunctions, Plan, Row, Source, Template, compile};
 use crate::value::{Map, Value};
 
@@ -13,7 +13,8 @@ enum Refusal {
     Runtime(String),
 }
 
-/// The answer to one line: `{"sql","event"}` gives `{"outputs":[…]}` or `{"no_result":true}`, `{"template","vars"}`
+/// The answer to one line: `{"sql","event"}`, with `"samples": true` for EMQX's samples in place of columns that the event
+/// leaves out, gives `{"outputs":[…]}` or `{"no_result":true}`, `{"template","vars"}`
 /// gives `{"rendered":…}`; anything else `{"error":{"kind":"parse"|"runtime","message":…}}`. Has no line break.
 #[must_use]
 pub fn run_line(line: &str) -> String {
@@ -32,7 +33,10 @@ pub fn run_line(line: &str) -> String {
 fn answer(line: &str) -> Result<Value, Refusal> {
     let request = Value::from_json(line.as_bytes()).map_err(|error| Refusal::Parse(format!("the line is {error}")))?;
     match (request.get(b"sql"), request.get(b"template")) {
-        (Some(Value::Str(sql)), None) => run_sql(&String::from_utf8_lossy(sql), request.get(b"event")),
+        (Some(Value::Str(sql)), None) => {
+            let samples = matches!(request.get(b"samples"), Some(Value::Bool(true)));
+            run_sql(&String::from_utf8_lossy(sql), request.get(b"event"), samples)
+        }
         (None, Some(Value::Str(template))) => run_template(&String::from_utf8_lossy(template), request.get(b"vars")),
         _ => {
             let message =
@@ -42,11 +46,14 @@ fn answer(line: &str) -> Result<Value, Refusal> {
     }
 }
 
-fn run_sql(sql: &str, event: Option<&Value>) -> Result<Value, Refusal> {
+fn run_sql(sql: &str, event: Option<&Value>, samples: bool) -> Result<Value, Refusal> {
     let plan = compile(sql, &NoFunctions)
         .map_err(|problems| Refusal::Parse(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let columns = event.cloned().unwrap_or_else(|| Value::map(Map::new()));
-    let event = JsonEvent::new(columns).map_err(|error| Refusal::Parse(error.to_string()))?;
+    let mut event = JsonEvent::new(columns).map_err(|error| Refusal::Parse(error.to_string()))?;
+    if samples {
+        event = event.with_samples();
+    }
     if !fires(&plan, &event) {
         return Ok(object([("no_result", Value::Bool(true))]));
     }
@@ -60,14 +67,13 @@ fn run_sql(sql: &str, event: Option<&Value>) -> Result<Value, Refusal> {
 
 /// Whether the rule's FROM lets the event in. A publication without a topic is let in: then only the rest is tried out.
 fn fires(plan: &Plan, event: &JsonEvent) -> bool {
-    let publication = event.column(Column::Event).is_some_and(|name| name.spelling() == Some("message.publish"));
-    match event.text(Column::Topic).and_then(|topic| std::str::from_utf8(topic).ok()) {
-        Some(topic) if publication => plan.sources().iter().any(|source| match source {
-            Source::Topic(filter) => filter.matches(topic),
-            Source::Event(_) => false,
-        }),
-        _ => true,
-    }
+    let topic = event.text(Column::Topic).and_then(|topic| std::str::from_utf8(topic).ok());
+    plan.sources().iter().any(|source| match (event.kind(), source) {
+        (EventType::Publication, Source::Topic(filter)) => topic.is_none_or(|topic| filter.matches(topic)),
+        (EventType::Publication, _) => topic.is_none(),
+        (EventType::Event(kind), source) => source.events().any(|named| named == kind),
+        (EventType::Data, source) => matches!(source, Source::Data(_)),
+    })
 }
 
 fn run_template(text: &str, vars: Option<&Value>) -> Result<Value, Refusal> {

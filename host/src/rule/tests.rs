@@ -77,6 +77,7 @@ fn message(payload: &'static str) -> Message {
         peer: "[::ffff:192.0.2.14]:50712".parse().unwrap(),
         version: ProtocolVersion::V5,
         attrs: Default::default(),
+        hops: 0,
     };
     Message {
         id: MessageId::next(1_765_432_100_100),

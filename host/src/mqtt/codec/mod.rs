@@ -8,6 +8,7 @@ mod connect;
 mod control;
 mod encode;
 mod frame;
+mod given;
 mod properties;
 mod publish;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 pub use connect::{ConnectError, decode_connect};
 pub use encode::{AckKind, ConnAck, Encoder, OutgoingPublish};
 pub use frame::{cut, frame_len};
+pub use given::{disconnect_code, properties_of};
 
 use super::packet::{Packet, Reason};
 use crate::message::ProtocolVersion;

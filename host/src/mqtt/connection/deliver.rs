@@ -7,6 +7,7 @@ use super::{Connection, End, OUT_HIGH, said};
 use crate::message::QoS;
 use crate::mqtt::broker::Now;
 use crate::mqtt::codec::{AckKind, OutgoingPublish};
+use crate::mqtt::events::dropped;
 use crate::mqtt::mailbox::Kick;
 use crate::mqtt::packet::{PacketId, Reason};
 use crate::mqtt::queue::Delivery;
@@ -31,6 +32,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let Some(delivery) = cell.mailbox.pop() else { break };
             if expires_at(&delivery.message).is_some_and(|at| at <= now.unix_millis) {
                 self.broker.metrics.delivery_dropped_expired.add(1);
+                self.broker.events.delivery_dropped(&self.client, &delivery, dropped::EXPIRED);
                 continue;
             }
             let id = match delivery.qos {
@@ -85,8 +87,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             payload: &message.payload,
         };
         let fits = self.encoder.publish(out, &publish);
-        if !fits {
+        if fits {
+            self.broker.events.delivered(&self.client, delivery);
+        } else {
             self.broker.metrics.delivery_dropped_too_large.add(1);
+            self.broker.events.delivery_dropped(&self.client, delivery, dropped::TOO_LARGE);
         }
         fits
     }

@@ -12,11 +12,14 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::Connection;
+use crate::event::{Connection as About, EventKind, PacketProperties};
 use crate::message::{Client, ClientId, ProtocolVersion};
 use crate::mqtt::acl::ClientRules;
 use crate::mqtt::auth::{self, Credentials};
-use crate::mqtt::broker::Broker;
+use crate::mqtt::broker::{Broker, Now};
 use crate::mqtt::codec::{self, ConnAck, ConnectError, Encoder};
+use crate::mqtt::config::MqttConfig;
+use crate::mqtt::events::MAX_USER_PROPERTIES;
 use crate::mqtt::mailbox::Link;
 use crate::mqtt::packet::{Connect, Reason};
 use crate::mqtt::router::is_reserved;
@@ -29,6 +32,8 @@ use crate::mqtt::tls::PeerCertificate;
 pub struct Peer<S> {
     pub stream: S,
     pub address: SocketAddr,
+    /// Where it connected to.
+    pub local: SocketAddr,
     pub certificate: PeerCertificate,
     pub cn_as_username: bool,
     pub cn_as_clientid: bool,
@@ -38,7 +43,8 @@ pub struct Peer<S> {
 impl<S> Peer<S> {
     /// A peer without a certificate.
     pub fn plain(stream: S, address: SocketAddr) -> Peer<S> {
-        Peer { stream, address, certificate: PeerCertificate::default(), cn_as_username: false, cn_as_clientid: false }
+        let (local, certificate) = (SocketAddr::from(([127, 0, 0, 1], 1883)), PeerCertificate::default());
+        Peer { stream, address, local, certificate, cn_as_username: false, cn_as_clientid: false }
     }
 }
 
@@ -59,7 +65,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limit = broker.config.max_packet_size.as_usize();
-    let (connect, rest) = match read_connect(&mut peer.stream, limit).await {
+    let (connect, given, rest) = match read_connect(&mut peer.stream, limit, broker).await {
         Ok(read) => read,
         Err(refused) => {
             if let Refused::Connect(error) = &refused
@@ -71,16 +77,23 @@ where
         }
     };
     let version = connect.version;
-    match admit(&peer, &connect, broker).await {
-        Ok((client, rules, assigned)) => attach(peer, broker, link, connect, client, rules, assigned, rest).await,
+    let (client, assigned) = identify(&peer, &connect);
+    match admit(&peer, &connect, broker, &client, assigned).await {
+        Ok(rules) => attach(peer, broker, link, connect, client, rules, assigned, given, rest).await,
         Err(reason) => {
             refuse(&mut peer.stream, version, reason).await;
+            let about = about(&peer, &connect, &client, given, &agreement(&connect, &broker.config), None);
+            broker.events.connack(&Arc::new(about), reason as u8);
             Err(Refused::Reason(reason))
         }
     }
 }
 
-async fn read_connect<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) -> Result<(Connect, Bytes), Refused> {
+/// CONNECT, what it says beyond what we need of it, and what came behind it.
+type Read = (Connect, Given, Bytes);
+type Given = Option<Box<PacketProperties>>;
+
+async fn read_connect<S: AsyncRead + Unpin>(stream: &mut S, limit: usize, broker: &Broker) -> Result<Read, Refused> {
     let mut buffer = BytesMut::with_capacity(512);
     loop {
         // Anything but CONNECT is not worth waiting for.
@@ -90,8 +103,15 @@ async fn read_connect<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) -> Res
         match codec::cut(&buffer, limit) {
             Ok(Some(frame)) => {
                 let connect = codec::decode_connect(&frame)?;
+                let given = match connect.version {
+                    // Kept as long as the connection, so only for whom it may concern.
+                    ProtocolVersion::V5 if broker.events.wants_connections() => {
+                        codec::properties_of(frame.bytes, MAX_USER_PROPERTIES)
+                    }
+                    _ => None,
+                };
                 let len = frame.bytes.len();
-                return Ok((connect, buffer.split_off(len).freeze()));
+                return Ok((connect, given, buffer.split_off(len).freeze()));
             }
             Ok(None) => {}
             // Not even the version is known, so there is no answer that would surely be understood.
@@ -103,45 +123,49 @@ async fn read_connect<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) -> Res
     }
 }
 
-/// Who it is and whether it may connect; `true` when the client id is one that the broker made up.
+/// Who it says that it is; `true` when the client id is one that the broker made up.
+fn identify<S>(peer: &Peer<S>, connect: &Connect) -> (Arc<Client>, bool) {
+    let certified_id = peer.certificate.name().filter(|_| peer.cn_as_clientid);
+    let asked = certified_id.unwrap_or(&connect.client_id);
+    let assigned = asked.is_empty();
+    let id = if assigned { ClientId::new(&made_up_id()) } else { ClientId::new(asked) };
+    let certified_name = peer.certificate.name().filter(|_| peer.cn_as_username);
+    let username = certified_name.or(connect.username.as_deref()).map(Arc::from);
+    let (peer, version, attrs) = (peer.address, connect.version, BTreeMap::new());
+    (Arc::new(Client { id, username, peer, version, attrs, hops: 0 }), assigned)
+}
+
+/// Whether it may connect, and what it may do then.
 async fn admit<S>(
     peer: &Peer<S>,
     connect: &Connect,
     broker: &Broker,
-) -> Result<(Arc<Client>, Arc<ClientRules>, bool), Reason> {
+    client: &Arc<Client>,
+    assigned: bool,
+) -> Result<Arc<ClientRules>, Reason> {
     let config = &broker.config;
     if connect.authentication_method {
         return Err(Reason::BadAuthenticationMethod);
     }
-    let common_name = peer.certificate.common_name.as_deref().filter(|_| peer.certificate.verified);
-    let certified_id = common_name.filter(|_| peer.cn_as_clientid);
-    let asked = certified_id.unwrap_or(&connect.client_id);
-    let assigned = asked.is_empty();
     if assigned && connect.version == ProtocolVersion::V4 && !connect.clean_start {
         // MQTT-3.1.3-8 of 3.1.1.
         return Err(Reason::ClientIdentifierNotValid);
     }
-    if asked.len() > config.max_clientid_len {
+    if !assigned && client.id.as_str().len() > config.max_clientid_len {
         return Err(Reason::ClientIdentifierNotValid);
     }
-    let id = if assigned { ClientId::new(&made_up_id()) } else { ClientId::new(asked) };
-    let certified_name = common_name.filter(|_| peer.cn_as_username);
-    let username = certified_name.map(str::to_owned).or_else(|| connect.username.clone());
     let credentials = Credentials {
-        username: username.clone(),
+        username: client.username.as_deref().map(str::to_owned),
         password: connect.password.clone(),
         certificate: peer.certificate.verified,
-        name_from_certificate: certified_name.is_some(),
+        name_from_certificate: peer.cn_as_username && peer.certificate.name().is_some(),
     };
-    broker.authenticator.load_full().check(&credentials).await?;
-    let client = Arc::new(Client {
-        id,
-        username: username.map(Arc::from),
-        peer: peer.address,
-        version: connect.version,
-        attrs: BTreeMap::new(),
-    });
-    let rules = broker.resolve_rules(&client);
+    let authenticator = broker.authenticator.load_full();
+    let checked = authenticator.check(&credentials).await;
+    let code = checked.err().map_or(0, |reason| reason as u8);
+    broker.events.authenticated(client, code, authenticator.identifies(&credentials));
+    checked?;
+    let rules = broker.resolve_rules(client);
     if let Some(will) = &connect.will {
         if will.qos > config.max_qos_allowed {
             return Err(Reason::QoSNotSupported);
@@ -149,12 +173,54 @@ async fn admit<S>(
         if will.retain && !config.retain_available {
             return Err(Reason::RetainNotSupported);
         }
-        if is_reserved(&will.topic) || !rules.may_publish(will.topic.as_str()) {
+        let allowed = !is_reserved(&will.topic) && rules.may_publish(will.topic.as_str());
+        if broker.events.wants(EventKind::CheckAuthzComplete) {
+            let source = if rules.publish_rule(will.topic.as_str()).is_some() { "file" } else { "default" };
+            broker.events.authorized(client, "publish", will.topic.as_str(), source, allowed);
+        }
+        if !allowed {
             broker.metrics.unauthorized.add(1);
             return Err(Reason::NotAuthorized);
         }
     }
-    Ok((client, rules, assigned))
+    Ok(rules)
+}
+
+fn agreement(connect: &Connect, config: &MqttConfig) -> Agreement {
+    let expiry = match (connect.version, connect.clean_start) {
+        (ProtocolVersion::V5, _) => Expiry::from_secs(connect.session_expiry_interval.unwrap_or(0)),
+        (ProtocolVersion::V4, true) => Expiry::After(Duration::ZERO),
+        (ProtocolVersion::V4, false) => Expiry::After(config.session_expiry_interval.duration()),
+    };
+    Agreement {
+        version: connect.version,
+        expiry,
+        receive_maximum: config.max_inflight.max(1),
+        send_maximum: connect.receive_maximum.min(config.max_inflight),
+    }
+}
+
+fn about<S>(
+    peer: &Peer<S>,
+    connect: &Connect,
+    client: &Arc<Client>,
+    properties: Given,
+    agreement: &Agreement,
+    connected_at: Option<i64>,
+) -> About {
+    About {
+        client: client.clone(),
+        local: peer.local,
+        keep_alive: connect.keep_alive,
+        clean_start: connect.clean_start,
+        receive_maximum: agreement.send_maximum,
+        session_expiry: match agreement.expiry {
+            Expiry::Never => u32::MAX,
+            Expiry::After(after) => u32::try_from(after.as_secs()).unwrap_or(u32::MAX),
+        },
+        properties,
+        connected_at,
+    }
 }
 
 fn made_up_id() -> String {
@@ -170,6 +236,7 @@ async fn attach<S>(
     client: Arc<Client>,
     rules: Arc<ClientRules>,
     assigned: bool,
+    given: Given,
     rest: Bytes,
 ) -> Result<Box<Connection<S>>, Refused>
 where
@@ -179,17 +246,9 @@ where
     let v5 = connect.version == ProtocolVersion::V5;
     let server_keep_alive = config.server_keepalive.filter(|_| v5);
     let keep_alive = server_keep_alive.unwrap_or(connect.keep_alive);
-    let expiry = match (v5, connect.clean_start) {
-        (true, _) => Expiry::from_secs(connect.session_expiry_interval.unwrap_or(0)),
-        (false, true) => Expiry::After(Duration::ZERO),
-        (false, false) => Expiry::After(config.session_expiry_interval.duration()),
-    };
-    let agreement = Agreement {
-        version: connect.version,
-        expiry,
-        receive_maximum: config.max_inflight.max(1),
-        send_maximum: connect.receive_maximum.min(config.max_inflight),
-    };
+    let agreement = agreement(&connect, config);
+    let mut about = about(&peer, &connect, &client, given, &agreement, None);
+    about.keep_alive = keep_alive;
     let max_packet_size = connect.maximum_packet_size.map_or(usize::MAX, |n| n as usize);
     let encoder = Encoder { version: connect.version, max_packet_size };
     let attached = broker.sessions.attach(Attach {
@@ -201,9 +260,14 @@ where
     });
     let Ok(attached) = attached else {
         refuse(&mut peer.stream, connect.version, Reason::QuotaExceeded).await;
+        broker.events.connack(&Arc::new(about), Reason::QuotaExceeded as u8);
         return Err(Refused::Reason(Reason::QuotaExceeded));
     };
     // Nothing below may wait: the session has a connection from here on.
+    about.connected_at = Some(Now::read().unix_millis);
+    let about = Arc::new(about);
+    broker.events.connected(&about);
+    broker.events.connack(&about, Reason::Success as u8);
     let mut out = BytesMut::new();
     let connack = ConnAck {
         session_present: attached.session_present,
@@ -224,7 +288,7 @@ where
         seconds => Some(Duration::from_secs_f64(f64::from(seconds) * config.keepalive_multiplier)),
     };
     let mut connection =
-        Connection::new(peer.stream, broker.clone(), link.clone(), attached, client, rules, encoder, keep_alive);
+        Connection::new(peer.stream, broker.clone(), link.clone(), attached, about, rules, encoder, keep_alive);
     connection.begin(out, rest, said);
     Ok(connection)
 }

@@ -1,21 +1,26 @@
 //! Takes in what the client sends: decodes every whole frame of one read, then hands all its messages over at once.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::scratch::Scratch;
-use super::{Connection, End, apply, said};
+use super::{Connection, End, Goodbye, apply, said};
 use crate::ack::{AckGroup, AckHandle, Outcome};
-use crate::message::{Message, MessageId, ProtocolVersion, QoS};
+use crate::event::{EventKind, PacketProperties};
+use crate::message::{Client, Message, MessageId, ProtocolVersion, QoS};
 use crate::mqtt::acks::Owed;
-use crate::mqtt::broker::Now;
+use crate::mqtt::broker::{Broker, Now};
+use crate::mqtt::codec;
+use crate::mqtt::events::{MAX_USER_PROPERTIES, dropped};
 use crate::mqtt::mailbox::Kick;
-use crate::mqtt::packet::{Packet, Publish, Reason};
+use crate::mqtt::packet::{Packet, PacketId, Publish, Reason};
 use crate::mqtt::router::is_reserved;
 use crate::mqtt::session::{Admission, Session};
 use crate::pipeline::Inbound;
+use crate::topic::TopicName;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// One read's worth of packets; `false` when nothing came.
@@ -79,23 +84,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.input.give_back_partial(&data[at..]);
                 return Ok(());
             };
+            let bytes = &data[at..at + len];
             at += len;
             match packet {
                 Packet::Publish(publish) => self.take_publish(session, publish, data, now, scratch)?,
-                Packet::PubAck(ack) => apply(session.handle_puback(ack), &self.encoder, out)?,
-                Packet::PubRec(ack) => apply(session.handle_pubrec(ack), &self.encoder, out)?,
+                Packet::PubAck(ack) => {
+                    self.tell_acked(session, ack.id, QoS::AtLeastOnce, bytes);
+                    apply(session.handle_puback(ack), &self.encoder, out)?;
+                }
+                Packet::PubRec(ack) => {
+                    self.tell_acked(session, ack.id, QoS::ExactlyOnce, bytes);
+                    apply(session.handle_pubrec(ack), &self.encoder, out)?;
+                }
                 Packet::PubRel(ack) => apply(session.handle_pubrel(ack), &self.encoder, out)?,
                 Packet::PubComp(ack) => apply(session.handle_pubcomp(ack), &self.encoder, out)?,
-                Packet::Subscribe(subscribe) => self.subscribe(session, subscribe, now, out)?,
-                Packet::Unsubscribe(unsubscribe) => self.unsubscribe(session, unsubscribe, out)?,
-                Packet::PingReq => said(self.encoder.pingresp(out))?,
+                Packet::Subscribe(subscribe) => {
+                    let given = self.given(EventKind::SessionSubscribed, bytes).map(Arc::from);
+                    self.subscribe(session, subscribe, given, now, out)?;
+                }
+                Packet::Unsubscribe(unsubscribe) => {
+                    let given = self.given(EventKind::SessionUnsubscribed, bytes).map(Arc::from);
+                    self.unsubscribe(session, unsubscribe, given, out)?;
+                }
+                Packet::PingReq => {
+                    self.broker.events.ping(&self.about);
+                    said(self.encoder.pingresp(out))?;
+                }
                 Packet::Disconnect(disconnect) => {
+                    let properties = self.given(EventKind::ClientDisconnected, bytes);
+                    self.goodbye = Goodbye { code: codec::disconnect_code(bytes), properties };
                     apply(session.handle_disconnect(disconnect.session_expiry_interval), &self.encoder, out)?;
                     return Err(End::Goodbye { normal: disconnect.normal });
                 }
             }
         }
         Ok(())
+    }
+
+    /// The properties of this packet, if there is a rule to read them.
+    fn given(&self, kind: EventKind, packet: &[u8]) -> Option<Box<PacketProperties>> {
+        let wanted = self.client.version == ProtocolVersion::V5 && self.broker.events.wants(kind);
+        wanted.then(|| codec::properties_of(packet, MAX_USER_PROPERTIES)).flatten()
+    }
+
+    /// The client has a message: PUBACK came, or PUBREC, after which it is the client's whatever follows.
+    fn tell_acked(&self, session: &Session, id: PacketId, qos: QoS, packet: &[u8]) {
+        if self.broker.events.wants(EventKind::MessageAcked)
+            && let Some(delivery) = session.window.delivery(id).filter(|delivery| delivery.qos == qos)
+        {
+            self.broker.events.acked(&self.client, delivery, self.given(EventKind::MessageAcked, packet));
+        }
     }
 
     fn take_publish(
@@ -114,10 +152,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Err(End::Close(Reason::RetainNotSupported));
         }
         let rules = &self.rules;
+        let mut source = "cache";
         let topic = self
             .topics
-            .resolve(publish.topic, publish.topic_alias, |name| !is_reserved(name) && rules.may_publish(name.as_str()))
+            .resolve(publish.topic, publish.topic_alias, |name| {
+                source = "";
+                !is_reserved(name) && rules.may_publish(name.as_str())
+            })
             .map_err(End::Close)?;
+        if broker.events.wants(EventKind::CheckAuthzComplete) {
+            let name = topic.name.as_str();
+            if source.is_empty() {
+                source = if rules.publish_rule(name).is_some() { "file" } else { "default" };
+            }
+            broker.events.authorized(&self.client, "publish", name, source, topic.allowed);
+        }
         let owed = match (publish.qos, publish.id) {
             (QoS::AtLeastOnce, Some(id)) => Owed::PubAck(id),
             (QoS::ExactlyOnce, Some(id)) => Owed::PubRec(id),
@@ -138,40 +187,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(id) = publish.id {
             match session.handle_publish(id, publish.qos, self.acks.owed()) {
                 Admission::Take => {}
-                Admission::Wait => return Ok(()),
-                Admission::AcknowledgeAgain => {
-                    self.acks.decide(owed, Reason::Success);
+                Admission::Wait => {
+                    tell_dropped(broker, &self.client, publish, &topic.name, data, now, "packet_identifier_inuse");
                     return Ok(());
                 }
-                Admission::Exceeded => return Err(End::Close(Reason::ReceiveMaximumExceeded)),
+                Admission::AcknowledgeAgain => {
+                    self.acks.decide(owed, Reason::Success);
+                    tell_dropped(broker, &self.client, publish, &topic.name, data, now, "packet_identifier_inuse");
+                    return Ok(());
+                }
+                Admission::Exceeded => {
+                    if publish.qos == QoS::ExactlyOnce {
+                        tell_dropped(broker, &self.client, publish, &topic.name, data, now, "receive_maximum_exceeded");
+                    }
+                    return Err(End::Close(Reason::ReceiveMaximumExceeded));
+                }
             }
         }
-        let message = Message {
-            id: MessageId::next(now.unix_millis),
-            client: self.client.clone(),
-            topic: topic.name.clone(),
-            payload: data.slice_ref(publish.payload),
-            qos: publish.qos,
-            retain: publish.retain,
-            dup: publish.dup,
-            properties: publish.properties,
-            received_at: now.unix_millis,
-        };
+        let message = message_of(&self.client, publish, topic.name.clone(), data, now);
         if message.retain {
             broker.retained.put(&message, &broker.metrics);
         }
+        let mut subscribed = false;
         if !broker.router.is_empty() {
             let generation = broker.router.generation();
             if topic.unrouted_in != Some(generation) {
                 let routed = broker.router.route(&message, &self.client.id, &broker.metrics);
                 topic.unrouted_in = (!routed.matched).then_some(generation);
+                subscribed = routed.matched;
                 if routed.queued > 0 {
                     scratch.routed.push(scratch.batch.len() as u32);
                 }
             }
         }
+        if !subscribed {
+            broker.events.dropped(&message, dropped::NO_SUBSCRIBERS);
+        }
         self.acks.expect(owed, message.payload.len() + message.topic.as_str().len());
-        scratch.batch.push(Inbound { message, ack: AckHandle::detached() });
+        scratch.batch.push(Inbound::new(message, AckHandle::detached()));
         Ok(())
     }
 
@@ -201,5 +254,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Err(_) => Err(End::Close(Reason::ServerShuttingDown)),
         }
+    }
+}
+
+/// A copy that is not let in.
+fn tell_dropped(
+    broker: &Broker,
+    client: &Arc<Client>,
+    publish: Publish<'_>,
+    topic: &TopicName,
+    data: &Bytes,
+    now: Now,
+    reason: &'static str,
+) {
+    if broker.events.wants(EventKind::MessageDropped) {
+        broker.events.dropped(&message_of(client, publish, topic.clone(), data, now), reason);
+    }
+}
+
+fn message_of(client: &Arc<Client>, publish: Publish<'_>, topic: TopicName, data: &Bytes, now: Now) -> Message {
+    Message {
+        id: MessageId::next(now.unix_millis),
+        client: client.clone(),
+        topic,
+        payload: data.slice_ref(publish.payload),
+        qos: publish.qos,
+        retain: publish.retain,
+        dup: publish.dup,
+        properties: publish.properties,
+        received_at: now.unix_millis,
     }
 }

@@ -32,11 +32,13 @@ use super::acks::Acks;
 use super::acl::ClientRules;
 use super::broker::{Broker, Now};
 use super::codec::{AckKind, Decoder, Encoder};
+use super::events::reason_name;
 use super::mailbox::{Kick, Link};
 use super::packet::Reason;
 use super::session::Effect;
 use super::sessions::{Attached, Farewell, LastWill, SessionCell};
 use crate::ack::AckSignal;
+use crate::event::{Connection as About, PacketProperties};
 use crate::message::{Client, ProtocolVersion};
 use crate::pipeline::{Closed, ShardId};
 
@@ -54,6 +56,13 @@ pub enum End {
     Kicked(Kick),
 }
 
+/// What the client said when it left.
+#[derive(Debug, Default)]
+struct Goodbye {
+    code: u8,
+    properties: Option<Box<PacketProperties>>,
+}
+
 /// A hand-over that waits for room in the pipeline.
 type Submission = Pin<Box<dyn Future<Output = Result<(), Closed>> + Send>>;
 
@@ -64,6 +73,9 @@ pub struct Connection<S> {
     link: Arc<Link>,
     cell: Arc<SessionCell>,
     client: Arc<Client>,
+    /// The connection as its events tell of it.
+    about: Arc<About>,
+    goodbye: Goodbye,
     rules: Arc<ClientRules>,
     shard: ShardId,
     decoder: Decoder,
@@ -104,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         broker: Arc<Broker>,
         link: Arc<Link>,
         attached: Attached,
-        client: Arc<Client>,
+        about: Arc<About>,
         rules: Arc<ClientRules>,
         encoder: Encoder,
         keep_alive: Option<Duration>,
@@ -112,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         broker.metrics.connections_accepted.add(1);
         broker.metrics.connections_current.add(1);
         let config = &broker.config;
+        let client = about.client.clone();
         Box::new(Connection {
             shard: broker.ingress.shard_of(&client.id),
             decoder: Decoder { version: client.version, max_packet_size: config.max_packet_size.as_usize() },
@@ -136,6 +149,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             broker,
             link,
             client,
+            about,
+            goodbye: Goodbye::default(),
             rules,
         })
     }
@@ -342,6 +357,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Leaves the session, says what there is to say, and closes.
     async fn close(mut self: Box<Self>, end: End) {
         tracing::debug!(client = %self.client.id, ?end, "connection ended");
+        let ended_at = Now::read();
+        let reason_told = self.reason_of(end);
         let metrics = &self.broker.metrics;
         metrics.connections_current.sub(1);
         let farewell = match end {
@@ -354,11 +371,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         {
             metrics.protocol_errors.add(1);
         }
-        let will = self.broker.sessions.detach(&self.cell, &self.link, farewell, Now::read().instant);
+        let will = self.broker.sessions.detach(&self.cell, &self.link, farewell, ended_at.instant);
         let reason = match end {
             End::Lost | End::Goodbye { .. } => None,
             End::Close(reason) => Some(reason),
-            End::Kicked(Kick::TakenOver) => Some(Reason::SessionTakenOver),
+            End::Kicked(Kick::TakenOver | Kick::Discarded) => Some(Reason::SessionTakenOver),
             End::Kicked(Kick::Drain | Kick::Abort) => Some(Reason::ServerShuttingDown),
             End::Kicked(Kick::Administrative) => Some(Reason::AdministrativeAction),
         };
@@ -377,8 +394,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(submission) = self.submission.take() {
             let _ = submission.await;
         }
+        let properties = self.goodbye.properties.take();
+        self.broker.events.disconnected(&self.about, reason_told, properties, ended_at.unix_millis);
         if let Some(will) = will {
             self.broker.publish_will(will).await;
+        }
+    }
+}
+
+impl<S> Connection<S> {
+    /// EMQX's word for why the connection ended (rule-sql 3.12).
+    fn reason_of(&self, end: End) -> &'static str {
+        match end {
+            End::Lost => "tcp_closed",
+            End::Goodbye { .. } if self.goodbye.code == 0 => "normal",
+            End::Goodbye { .. } => reason_name(self.goodbye.code),
+            End::Close(reason) => reason_name(reason as u8),
+            // Whoever finds that the session is gone does not know how it went; the link does.
+            End::Kicked(Kick::TakenOver) if self.link.kicked() == Some(Kick::Discarded) => "discarded",
+            End::Kicked(Kick::TakenOver) => "takenover",
+            End::Kicked(Kick::Discarded) => "discarded",
+            End::Kicked(Kick::Administrative) => "kicked",
+            End::Kicked(Kick::Drain | Kick::Abort) => "server_shutting_down",
         }
     }
 }

@@ -1,9 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE: one answer for each filter, whatever becomes of the others.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Connection, End, said};
+use crate::event::{EventKind, PacketProperties};
 use crate::message::{ProtocolVersion, QoS};
 use crate::mqtt::broker::Now;
 use crate::mqtt::packet::{FilterRequest, Reason, RetainHandling, Subscribe, Unsubscribe};
@@ -16,6 +19,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &mut self,
         session: &mut Session,
         subscribe: Subscribe,
+        given: Option<Arc<PacketProperties>>,
         now: Now,
         out: &mut BytesMut,
     ) -> Result<(), End> {
@@ -25,7 +29,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         for request in subscribe.filters {
-            reasons.push(self.subscribe_one(session, request, subscribe.subscription_id, now));
+            let asked: Option<Arc<str>> =
+                self.broker.events.wants(EventKind::SessionSubscribed).then(|| request.filter.as_str().into());
+            let granted = self.subscribe_one(session, request, subscribe.subscription_id, now);
+            if let (Ok(qos), Some(asked)) = (granted, asked) {
+                self.broker.events.subscribed(&self.client, &asked, qos, &given);
+            }
+            reasons.push(granted);
         }
         said(self.encoder.suback(out, subscribe.id, &reasons))
     }
@@ -49,7 +59,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if filter.has_wildcard() && !config.wildcard_subscription {
             return Err(Reason::WildcardSubscriptionsNotSupported);
         }
-        if !self.rules.may_subscribe(filter.as_str()) {
+        let allowed = self.rules.may_subscribe(filter.as_str());
+        if self.broker.events.wants(EventKind::CheckAuthzComplete) {
+            let source = if self.rules.subscribe_rule(filter.as_str()).is_some() { "file" } else { "default" };
+            self.broker.events.authorized(&self.client, "subscribe", filter.as_str(), source, allowed);
+        }
+        if !allowed {
             metrics.unauthorized.add(1);
             return Err(Reason::NotAuthorized);
         }
@@ -87,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &mut self,
         session: &mut Session,
         unsubscribe: Unsubscribe,
+        given: Option<Arc<PacketProperties>>,
         out: &mut BytesMut,
     ) -> Result<(), End> {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
@@ -95,10 +111,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 reasons.push(Reason::TopicFilterInvalid);
                 continue;
             };
-            if session.subscriptions.remove(&filter).is_none() {
+            let Some(options) = session.subscriptions.remove(&filter) else {
                 reasons.push(Reason::NoSubscriptionExisted);
                 continue;
-            }
+            };
+            self.broker.events.unsubscribed(&self.client, &filter, options.qos, &given);
             self.broker.metrics.subscriptions_current.sub(1);
             // What a group had given to this member is for the others now.
             if let Some(group) = self.broker.router.unsubscribe(&subscribed, &self.cell.mailbox) {

@@ -5,6 +5,7 @@ use crate::message::{ProtocolVersion, QoS};
 use crate::mqtt::packet::RetainHandling;
 use crate::mqtt::router::SubscriptionOptions;
 use crate::mqtt::testing::{client, delivery};
+use crate::pipeline::{Ingress, IngressLimits};
 use crate::topic::TopicName;
 use bytes::Bytes;
 
@@ -18,7 +19,8 @@ struct Fixture {
 fn fixture(max_sessions: usize) -> Fixture {
     let (router, metrics) = (Arc::new(Router::default()), Arc::new(Metrics::default()));
     let queue = QueueLimits { messages: 10, bytes: 1000, retained: 10, store_qos0: true };
-    let sessions = Sessions::new(router.clone(), metrics.clone(), queue, max_sessions);
+    let events = Events::new(Ingress::new(1, IngressLimits::default()));
+    let sessions = Sessions::new(router.clone(), metrics.clone(), events, queue, max_sessions);
     Fixture { sessions, router, metrics, now: Instant::now() }
 }
 

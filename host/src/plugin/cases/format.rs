@@ -200,6 +200,7 @@ impl MessageCase {
             peer: self.peer.parse().map_err(|e| format!("peer `{}`: {e}", self.peer))?,
             version: ProtocolVersion::V5,
             attrs: BTreeMap::new(),
+            hops: 0,
         };
         let properties = Properties { user_properties: self.user_properties.clone(), ..Properties::default() };
         Ok(Message {

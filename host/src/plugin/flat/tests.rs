@@ -30,6 +30,7 @@ fn client(id: &str) -> Arc<Client> {
         peer: "192.0.2.7:1883".parse().unwrap(),
         version: ProtocolVersion::V5,
         attrs: BTreeMap::new(),
+        hops: 0,
     })
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io::Write;
 
-use super::{Arc, Bytes, Column, Event, Message, Properties, PublishEvent, Value};
+use super::{Arc, Bytes, Column, Event, Properties, PublishEvent, Value};
+use crate::message::Client;
 use crate::value::Map;
 use crate::value::{write_integer, write_json_text};
 
@@ -11,7 +12,7 @@ impl Event for PublishEvent<'_> {
     fn column(&self, column: Column) -> Option<Value> {
         let message = self.message;
         Some(match column {
-            Column::ClientAttrs => client_attrs(message),
+            Column::ClientAttrs => client_attrs(&message.client),
             Column::ClientId => Value::str(message.client.id.as_str()),
             Column::Event => Value::Sym(Arc::from("message.publish")),
             Column::Flags => map([("dup", Value::Bool(message.dup)), ("retain", Value::Bool(message.retain))]),
@@ -19,8 +20,8 @@ impl Event for PublishEvent<'_> {
             Column::Metadata => map([("namespace", Value::sym("global")), ("rule_id", Value::str(self.rule_id))]),
             Column::Node => Value::sym(self.node),
             Column::Payload => Value::Str(message.payload.clone()),
-            Column::PeerHost => Value::str(&message.client.peer.ip().to_canonical().to_string()),
-            Column::PeerName => Value::str(&PeerName(message).to_string()),
+            Column::PeerHost => host(&message.client),
+            Column::PeerName => peer_name(&message.client),
             Column::PubProps => properties(message.properties.as_deref()),
             Column::PublishReceivedAt | Column::Timestamp => Value::Int(message.received_at),
             Column::Qos => Value::Int(message.qos as i64),
@@ -84,8 +85,10 @@ impl PublishEvent<'_> {
             Column::Event => out.extend_from_slice(b"\"message.publish\""),
             Column::Node => write_json_text(self.node.as_bytes(), out),
             Column::Id => quoted(&message.id, out),
+            Column::PeerHost if message.client.is_rule() => quoted(&"undefined", out),
+            Column::PeerName if message.client.is_rule() => quoted(&"undefined", out),
             Column::PeerHost => quoted(&message.client.peer.ip().to_canonical(), out),
-            Column::PeerName => quoted(&PeerName(message), out),
+            Column::PeerName => quoted(&PeerName(&message.client), out),
             Column::Timestamp | Column::PublishReceivedAt => write_integer(message.received_at, out),
             Column::Qos => write_integer(message.qos as i64, out),
             Column::Flags => {
@@ -116,39 +119,49 @@ fn quoted(text: &dyn fmt::Display, out: &mut Vec<u8>) {
 }
 
 /// `ip:port`; IPv6 addresses are not put in brackets (rule-sql 3.1).
-struct PeerName<'a>(&'a Message);
+struct PeerName<'a>(&'a Client);
 
 impl fmt::Display for PeerName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peer = self.0.client.peer;
+        let peer = self.0.peer;
         write!(f, "{}:{}", peer.ip().to_canonical(), peer.port())
     }
 }
 
-fn map<const N: usize>(entries: [(&'static str, Value); N]) -> Value {
+pub(super) fn map<const N: usize>(entries: [(&'static str, Value); N]) -> Value {
     Value::map(entries.into_iter().map(|(key, value)| (Bytes::from_static(key.as_bytes()), value)).collect())
 }
 
-fn copied(text: &str) -> Bytes {
+pub(super) fn copied(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
-fn client_attrs(message: &Message) -> Value {
-    Value::map(message.client.attrs.iter().map(|(key, text)| (copied(key), Value::str(text))).collect())
+/// The address without its port; a rule that republishes has none.
+pub(super) fn host(client: &Client) -> Value {
+    match client.is_rule() {
+        true => Value::Undefined,
+        false => Value::str(&client.peer.ip().to_canonical().to_string()),
+    }
 }
 
-/// MQTT 5 properties by their names in the standard; user properties as a map and, if there are any, as ordered pairs.
-fn properties(properties: Option<&Properties>) -> Value {
+pub(super) fn peer_name(client: &Client) -> Value {
+    match client.is_rule() {
+        true => Value::Undefined,
+        false => Value::str(&PeerName(client).to_string()),
+    }
+}
+
+pub(super) fn client_attrs(client: &Client) -> Value {
+    Value::map(client.attrs.iter().map(|(key, text)| (copied(key), Value::str(text))).collect())
+}
+
+/// MQTT 5 properties by their names in the standard.
+pub(super) fn properties(properties: Option<&Properties>) -> Value {
     let mut entries = Map::new();
-    let mut set = |key: &'static str, value: Value| entries.insert(Bytes::from_static(key.as_bytes()), value);
     let none = Properties::default();
     let given = properties.unwrap_or(&none);
-    let user = given.user_properties.iter();
-    set("User-Property", Value::map(user.clone().map(|(key, text)| (copied(key), Value::str(text))).collect()));
-    if !given.user_properties.is_empty() {
-        let pairs = user.map(|(key, text)| map([("key", Value::str(key)), ("value", Value::str(text))]));
-        set("User-Property-Pairs", Value::list(pairs.collect()));
-    }
+    user_properties(&given.user_properties, &mut entries);
+    let mut set = |key: &'static str, value: Value| entries.insert(Bytes::from_static(key.as_bytes()), value);
     if let Some(format) = given.payload_format_indicator {
         set("Payload-Format-Indicator", Value::Int(i64::from(format)));
     }
@@ -165,4 +178,14 @@ fn properties(properties: Option<&Properties>) -> Value {
         set("Correlation-Data", Value::Str(data.clone()));
     }
     Value::map(entries)
+}
+
+/// User properties as a map and, if there are any, as ordered pairs (rule-sql 3.2).
+pub(super) fn user_properties(user: &[(String, String)], entries: &mut Map) {
+    let mut set = |key: &'static str, value: Value| entries.insert(Bytes::from_static(key.as_bytes()), value);
+    set("User-Property", Value::map(user.iter().map(|(key, text)| (copied(key), Value::str(text))).collect()));
+    if !user.is_empty() {
+        let pairs = user.iter().map(|(key, text)| map([("key", Value::str(key)), ("value", Value::str(text))]));
+        set("User-Property-Pairs", Value::list(pairs.collect()));
+    }
 }
