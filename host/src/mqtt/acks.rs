@@ -18,12 +18,48 @@ pub enum Owed {
     PubRec(PacketId),
 }
 
+/// Where the outcome of an entry comes from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// The next slot of the groups.
+    Slot,
+    /// Decided at receipt: denied, or a duplicate.
+    Decided(Reason),
+    /// The next of `carried`: the promise is older than this connection.
+    Carried,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     owed: Owed,
-    /// Decided at receipt (denied, or a duplicate); such an entry has no slot in a group.
-    decided: Option<Reason>,
+    source: Source,
     bytes: u32,
+}
+
+/// The open promise of one message, which may outlive the connection that it was made on.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    group: Arc<AckGroup>,
+    slot: usize,
+}
+
+impl Promise {
+    #[must_use]
+    pub fn new(group: &Arc<AckGroup>, slot: usize) -> Promise {
+        Promise { group: group.clone(), slot }
+    }
+
+    /// `None` while it is open.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.group.outcome(self.slot)
+    }
+}
+
+impl PartialEq for Promise {
+    fn eq(&self, other: &Promise) -> bool {
+        Arc::ptr_eq(&self.group, &other.group) && self.slot == other.slot
+    }
 }
 
 /// One entry that leaves.
@@ -49,6 +85,7 @@ pub struct Acks {
     groups: VecDeque<Arc<AckGroup>>,
     /// Slots of the front group that have left.
     front: usize,
+    carried: VecDeque<Promise>,
     /// Payload and topic bytes of all entries.
     bytes: usize,
     /// Entries of QoS 1 and 2.
@@ -61,19 +98,25 @@ const IDLE_CAPACITY: usize = 32;
 impl Acks {
     /// A message whose outcome will come from the next slot of the group that [`Acks::open`] adds.
     pub fn expect(&mut self, owed: Owed, bytes: usize) {
-        self.push(owed, None, bytes);
+        self.push(owed, Source::Slot, bytes);
+    }
+
+    /// A message that a connection before this one took in, and that is not settled yet: its promise stands.
+    pub fn carry(&mut self, owed: Owed, promise: Promise) {
+        self.carried.push_back(promise);
+        self.push(owed, Source::Carried, 0);
     }
 
     /// An acknowledgement that is decided already but must wait for its turn.
     pub fn decide(&mut self, owed: Owed, reason: Reason) {
-        self.push(owed, Some(reason), 0);
+        self.push(owed, Source::Decided(reason), 0);
     }
 
-    fn push(&mut self, owed: Owed, decided: Option<Reason>, bytes: usize) {
+    fn push(&mut self, owed: Owed, source: Source, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes += bytes as usize;
         self.owed += usize::from(owed != Owed::Nothing);
-        self.entries.push_back(Entry { owed, decided, bytes });
+        self.entries.push_back(Entry { owed, source, bytes });
     }
 
     /// Adds the group of one socket read; it has one slot for each [`Acks::expect`] since the group before it.
@@ -86,9 +129,14 @@ impl Acks {
     /// The next entry in order, if its outcome is known.
     pub fn release(&mut self) -> Option<Released> {
         let entry = *self.entries.front()?;
-        let verdict = match entry.decided {
-            Some(reason) => Verdict::Decided(reason),
-            None => {
+        let verdict = match entry.source {
+            Source::Decided(reason) => Verdict::Decided(reason),
+            Source::Carried => {
+                let outcome = self.carried.front()?.outcome()?;
+                self.carried.pop_front();
+                Verdict::Settled(outcome)
+            }
+            Source::Slot => {
                 let group = self.groups.front()?;
                 let outcome = group.outcome(self.front)?;
                 self.front += 1;
@@ -102,8 +150,14 @@ impl Acks {
         self.entries.pop_front();
         self.bytes -= entry.bytes as usize;
         self.owed -= usize::from(entry.owed != Owed::Nothing);
-        if self.entries.is_empty() && self.entries.capacity() > IDLE_CAPACITY {
-            self.entries = VecDeque::new();
+        if self.entries.is_empty() {
+            if self.entries.capacity() > IDLE_CAPACITY {
+                self.entries = VecDeque::new();
+            }
+            if self.groups.capacity() > IDLE_CAPACITY {
+                self.groups = VecDeque::new();
+            }
+            self.carried = VecDeque::new();
         }
         Some(Released { owed: entry.owed, verdict })
     }
@@ -222,6 +276,35 @@ mod tests {
             seen.extend(std::iter::from_fn(|| acks.release()).map(|released| released.owed));
             assert_eq!(seen, expected);
         }
+    }
+
+    #[test]
+    fn a_promise_of_the_connection_before_keeps_its_turn() {
+        let (mut before, mut acks) = (Acks::default(), Acks::default());
+        let group = AckGroup::open(2, &AckSignal::new());
+        let (first, second) = (group.handle(0), group.handle(1));
+        before.expect(Owed::PubRec(id(1)), 1);
+        before.expect(Owed::PubRec(id(2)), 1);
+        before.open(group.clone());
+        drop(before);
+        let new = open(&mut acks, &[Owed::PubAck(id(9))]);
+        acks.carry(Owed::PubRec(id(2)), Promise::new(&group, 1));
+        acks.carry(Owed::PubRec(id(1)), Promise::new(&group, 0));
+        first.settle(Outcome::Unmatched);
+        second.settle(Outcome::Delivered);
+        assert_eq!(acks.release(), None);
+        drop(new);
+        let released: Vec<_> = std::iter::from_fn(|| acks.release()).collect();
+        let settled = |owed, outcome| Released { owed, verdict: Verdict::Settled(outcome) };
+        assert_eq!(
+            released,
+            [
+                settled(Owed::PubAck(id(9)), Outcome::Failed),
+                settled(Owed::PubRec(id(2)), Outcome::Delivered),
+                settled(Owed::PubRec(id(1)), Outcome::Unmatched),
+            ]
+        );
+        assert_eq!((acks.len(), acks.owed(), acks.carried.len()), (0, 0, 0));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 //! Packets in, [`Inbound`](crate::pipeline::Inbound) messages out, and each acknowledgement only when the pipeline has
 //! settled it. Subscribers on this node are served from here as well.
 //!
-//! Invariants: only `codec/` names rumqttd; `session`, `window`, `acks` and `queue` know no tokio and read no clock; an
-//! acknowledgement that says success is written only for a settled handle; nothing a client sends can panic or stall
-//! anybody else; every queue is bounded, and a dropped message is counted.
+//! Invariants: only `codec/` names rumqttd; `session`, `window`, `acks`, `patience` and `queue` know no tokio and read no
+//! clock; an acknowledgement that says success is written only for a settled handle; nothing a client sends can panic or
+//! stall anybody else; every queue is bounded, and a dropped message is counted.
 //!
 //! In reading order: what is told (`config`), what goes over the wire (`packet`, `codec`), what decides (`session`,
-//! `window`, `acks`), what is shared (`queue`, `mailbox`, `router`, `shared`, `retained`, `sessions`, `broker`), who may
-//! (`auth`, `acl`), what is told to rules (`events`), what runs (`connection`, `listener`, `wills`, `front`).
+//! `window`, `acks`, `patience`), what is shared (`queue`, `mailbox`, `router`, `shared`, `retained`, `sessions`,
+//! `broker`), who may (`auth`, `acl`), what is told to rules (`events`), what runs (`connection`, `listener`, `wills`,
+//! `front`).
 
 mod config;
 mod packet;
@@ -17,6 +18,7 @@ mod packet;
 mod codec;
 
 mod acks;
+mod patience;
 mod session;
 mod window;
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use super::acks::{Owed, Released, Verdict};
+use super::acks::{Owed, Promise, Released, Verdict};
 use super::packet::{Ack, PacketId, Reason};
 use super::router::SubscriptionOptions;
 use super::window::Window;
@@ -29,11 +29,13 @@ pub enum Effect {
 }
 
 /// What to do with a PUBLISH of QoS 1 or 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub enum Admission {
     /// New: it goes down the pipeline.
     Take,
+    /// QoS 2, taken by a connection before this one and not settled then: that promise is for this copy.
+    Carry(Promise),
     /// QoS 2, and already taken and acknowledged: say so again, in its turn (MQTT-4.3.3-10).
     AcknowledgeAgain,
     /// QoS 2, and its first copy is not settled yet: that one's acknowledgement is for both.
@@ -76,6 +78,15 @@ pub struct Agreement {
     pub send_maximum: u16,
 }
 
+/// A QoS 2 message between its PUBLISH and its PUBREC.
+#[derive(Debug, Default)]
+struct Unsettled {
+    /// `None` only between [`Session::handle_publish`] and [`Session::promised`].
+    promise: Option<Promise>,
+    /// An acknowledgement of a connection that is gone would have answered it.
+    carried: bool,
+}
+
 /// The state of one client.
 #[derive(Debug)]
 pub struct Session {
@@ -83,9 +94,9 @@ pub struct Session {
     /// Receive Maximum of this connection.
     received: FxHashMap<PacketId, bool>,
     counted: usize,
-    /// QoS 2 ids of this connection that are not settled yet. Never remembered as received: their promise died with
-    /// their connection, so the client must send them again.
-    unsettled: FxHashSet<PacketId>,
+    /// QoS 2 ids that went down the pipeline and whose outcome is not known yet, or was not when their connection
+    /// ended. The client sends those again, and must not thereby send them twice.
+    unsettled: FxHashMap<PacketId, Unsettled>,
     /// Messages to the client.
     pub window: Window,
     /// By filter as it was subscribed, `$share/` included.
@@ -101,7 +112,7 @@ impl Session {
         let mut session = Session {
             received: FxHashMap::default(),
             counted: 0,
-            unsettled: FxHashSet::default(),
+            unsettled: FxHashMap::default(),
             window: Window::default(),
             subscriptions: BTreeMap::new(),
             expiry: agreement.expiry,
@@ -112,11 +123,11 @@ impl Session {
         session
     }
 
-    /// A connection begins; what belonged to the one before is forgotten.
+    /// A connection begins. What counted against the limits of the one before does no more; its promises stand.
     pub fn connected(&mut self, agreement: &Agreement) {
         self.received.values_mut().for_each(|counts| *counts = false);
         self.counted = 0;
-        self.unsettled = FxHashSet::default();
+        self.unsettled.values_mut().for_each(|unsettled| unsettled.carried = true);
         self.window.connected(agreement.send_maximum);
         self.expiry = agreement.expiry;
         self.version = agreement.version;
@@ -129,7 +140,7 @@ impl Session {
             if self.received.contains_key(&id) {
                 return Admission::AcknowledgeAgain;
             }
-            if self.unsettled.contains(&id) {
+            if self.unsettled.get(&id).is_some_and(|unsettled| !unsettled.carried) {
                 return Admission::Wait;
             }
         }
@@ -138,43 +149,69 @@ impl Session {
             return Admission::Exceeded;
         }
         if qos == QoS::ExactlyOnce {
-            self.unsettled.insert(id);
+            let carried = self.unsettled.remove(&id).and_then(|unsettled| unsettled.promise);
+            let standing = carried.filter(|promise| promise.outcome().is_none_or(|outcome| self.can_tell(outcome)));
+            self.unsettled.insert(id, Unsettled { promise: standing.clone(), carried: false });
+            if let Some(promise) = standing {
+                return Admission::Carry(promise);
+            }
         }
         Admission::Take
     }
 
+    /// The promise of a QoS 2 message that was told to [`Admission::Take`]: to be said before the session is unlocked.
+    pub fn promised(&mut self, id: PacketId, promise: Promise) {
+        if let Some(unsettled) = self.unsettled.get_mut(&id) {
+            unsettled.promise = Some(promise);
+        }
+    }
+
     /// An acknowledgement whose turn has come.
     pub fn handle_released(&mut self, released: Released) -> Effect {
-        let id = match released.owed {
+        let (id, exactly_once) = match released.owed {
             Owed::Nothing => return Effect::Nothing,
-            Owed::PubAck(id) => id,
-            Owed::PubRec(id) => {
-                self.unsettled.remove(&id);
-                id
-            }
+            Owed::PubAck(id) => (id, false),
+            Owed::PubRec(id) => (id, true),
         };
         let reason = match released.verdict {
+            // The client has released the id meanwhile, and may have used it for another message already, which an
+            // acknowledgement now would be taken for.
+            Verdict::Decided(Reason::Success) if exactly_once && !self.received.contains_key(&id) => {
+                return Effect::Nothing;
+            }
             Verdict::Decided(reason) => reason,
-            Verdict::Settled(outcome) => match told(outcome) {
-                Ok(reason) => reason,
-                Err(reason) => return Effect::Close(reason),
-            },
+            Verdict::Settled(outcome) => {
+                self.settled(id, exactly_once);
+                match told(outcome) {
+                    Ok(reason) => reason,
+                    Err(reason) => return Effect::Close(reason),
+                }
+            }
         };
         // 3.1.1 has no way to say no: the connection ends, and the message is the client's again.
         if self.version == ProtocolVersion::V4 && reason.is_error() {
             return Effect::Close(reason);
         }
-        match released.owed {
-            Owed::PubRec(id) => {
-                // A repeated acknowledgement remembers nothing: PUBREL may have come since.
-                let taken = matches!(released.verdict, Verdict::Settled(_)) && !reason.is_error();
-                if taken && self.received.insert(id, true) != Some(true) {
-                    self.counted += 1;
-                }
-                Effect::PubRec(id, reason)
-            }
-            _ => Effect::PubAck(id, reason),
+        if !exactly_once {
+            return Effect::PubAck(id, reason);
         }
+        // A repeated acknowledgement remembers nothing: PUBREL may have come since.
+        let taken = matches!(released.verdict, Verdict::Settled(_)) && !reason.is_error();
+        if taken && self.received.insert(id, true) != Some(true) {
+            self.counted += 1;
+        }
+        Effect::PubRec(id, reason)
+    }
+
+    fn settled(&mut self, id: PacketId, exactly_once: bool) {
+        if exactly_once && self.unsettled.remove(&id).is_some() {
+            give_back(&mut self.unsettled);
+        }
+    }
+
+    /// Whether the client can be told of this outcome; if not, it keeps the message and its next copy is a new try.
+    fn can_tell(&self, outcome: Outcome) -> bool {
+        told(outcome).is_ok_and(|reason| self.version == ProtocolVersion::V5 || !reason.is_error())
     }
 
     /// PUBREL: the id is free again. Repeated or unknown: answered too (0x92 in 5.0).
@@ -182,9 +219,7 @@ impl Session {
         match self.received.remove(&ack.id) {
             Some(counts) => {
                 self.counted -= usize::from(counts);
-                if self.received.is_empty() && self.received.capacity() > 64 {
-                    self.received = FxHashMap::default();
-                }
+                give_back(&mut self.received);
                 Effect::PubComp(ack.id, Reason::Success)
             }
             None => Effect::PubComp(ack.id, Reason::PacketIdNotFound),
@@ -228,6 +263,13 @@ impl Session {
     }
 }
 
+/// An emptied table gives its memory back.
+fn give_back<V>(table: &mut FxHashMap<PacketId, V>) {
+    if table.is_empty() && table.capacity() > 64 {
+        *table = FxHashMap::default();
+    }
+}
+
 /// What the publisher is told of an outcome, or why its connection ends without an acknowledgement.
 fn told(outcome: Outcome) -> Result<Reason, Reason> {
     match outcome {
@@ -241,5 +283,7 @@ fn told(outcome: Outcome) -> Result<Reason, Reason> {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

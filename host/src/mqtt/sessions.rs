@@ -19,6 +19,7 @@ use super::queue::QueueLimits;
 use super::router::{Router, Subscribed};
 use super::session::{Agreement, Expiry, Session};
 use super::shared;
+use crate::ack::AckSignal;
 use crate::message::{Client, ClientId};
 use crate::telemetry::metrics::Metrics;
 
@@ -44,6 +45,8 @@ struct State {
 #[derive(Debug)]
 pub struct SessionCell {
     pub mailbox: Arc<Mailbox>,
+    /// Raised as promises of this session settle, whichever of its connections they were made on.
+    pub signal: Arc<AckSignal>,
     state: Mutex<State>,
 }
 
@@ -181,6 +184,7 @@ impl Sessions {
         }
         let cell = Arc::new(SessionCell {
             mailbox: Mailbox::new(attach.client, self.queue, &self.events),
+            signal: AckSignal::new(),
             state: Mutex::new(State {
                 session: Session::new(&attach.agreement),
                 link: Some(attach.link.clone()),
@@ -208,7 +212,11 @@ impl Sessions {
         let mut table = self.table.lock();
         let mut state = cell.state.lock();
         if !state.link.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, link)) {
-            // Taken over: whoever did so took care of the will.
+            // Taken over: whoever did so took care of the will. This connection may have looked at the signal last, so
+            // the one that has it now must look again.
+            if let Some(owner) = &state.link {
+                owner.bell.ring();
+            }
             return None;
         }
         state.link = None;
@@ -356,5 +364,7 @@ fn last_will(attach: &Attach<'_>) -> Option<LastWill> {
     attach.will.clone().map(|will| LastWill { client: attach.client.clone(), will })
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::{Connection, End, Goodbye, apply, said};
 use crate::ack::{AckGroup, AckHandle, Outcome};
 use crate::event::{EventKind, PacketProperties};
 use crate::message::{Client, Message, MessageId, ProtocolVersion, QoS};
-use crate::mqtt::acks::Owed;
+use crate::mqtt::acks::{Owed, Promise};
 use crate::mqtt::broker::{Broker, Now};
 use crate::mqtt::codec;
 use crate::mqtt::events::{MAX_USER_PROPERTIES, dropped};
@@ -37,7 +37,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(_) => return Err(End::Lost),
         };
         let now = Now::read();
-        self.heard = now.instant;
+        self.patience.heard(now.instant);
         if fresh {
             self.broker.metrics.bytes_received.add(data.len() as u64);
         }
@@ -57,6 +57,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.topics.forget();
         }
         let taken = self.take_each(&mut session, data, now, scratch, out);
+        self.open_promises(&mut session, scratch);
         // Acknowledgements may have made room, which shared subscriptions look at.
         cell.mailbox.note_in_flight(session.window.len());
         taken
@@ -187,6 +188,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(id) = publish.id {
             match session.handle_publish(id, publish.qos, self.acks.owed()) {
                 Admission::Take => {}
+                Admission::Carry(promise) => {
+                    self.acks.carry(owed, promise);
+                    tell_dropped(broker, &self.client, publish, &topic.name, data, now, "packet_identifier_inuse");
+                    return Ok(());
+                }
                 Admission::Wait => {
                     tell_dropped(broker, &self.client, publish, &topic.name, data, now, "packet_identifier_inuse");
                     return Ok(());
@@ -223,20 +229,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !subscribed {
             broker.events.dropped(&message, dropped::NO_SUBSCRIBERS);
         }
+        if let Owed::PubRec(id) = owed {
+            scratch.exactly_once.push((scratch.batch.len(), id));
+        }
         self.acks.expect(owed, message.payload.len() + message.topic.as_str().len());
         scratch.batch.push(Inbound::new(message, AckHandle::detached()));
         Ok(())
     }
 
-    /// Opens the promises for one read's messages and gives them to the pipeline, all at once.
-    fn hand_over(&mut self, scratch: &mut Scratch) -> Result<(), End> {
+    /// Opens the promises for one read's messages. Under the session's lock: a connection that takes the session over
+    /// must find every promise that was made.
+    fn open_promises(&mut self, session: &mut Session, scratch: &mut Scratch) {
         if scratch.batch.is_empty() {
-            return Ok(());
+            return;
         }
-        self.broker.metrics.messages_received.add(scratch.batch.len() as u64);
-        let group = AckGroup::open(scratch.batch.len(), &self.signal);
+        let group = AckGroup::open(scratch.batch.len(), &self.cell.signal);
         for (slot, inbound) in scratch.batch.iter_mut().enumerate() {
             inbound.ack = group.handle(slot);
+        }
+        for (slot, id) in scratch.exactly_once.drain(..) {
+            session.promised(id, Promise::new(&group, slot));
         }
         for index in scratch.routed.drain(..) {
             if let Some(inbound) = scratch.batch.get(index as usize) {
@@ -244,6 +256,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.acks.open(group);
+    }
+
+    /// Gives one read's messages to the pipeline, all at once.
+    fn hand_over(&mut self, scratch: &mut Scratch) -> Result<(), End> {
+        if scratch.batch.is_empty() {
+            return Ok(());
+        }
+        self.broker.metrics.messages_received.add(scratch.batch.len() as u64);
         match self.broker.ingress.try_submit(self.shard, &mut scratch.batch) {
             Ok(true) => Ok(()),
             Ok(false) => {

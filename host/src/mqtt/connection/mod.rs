@@ -35,9 +35,9 @@ use super::codec::{AckKind, Decoder, Encoder};
 use super::events::reason_name;
 use super::mailbox::{Kick, Link};
 use super::packet::Reason;
+use super::patience::{Gone, Patience};
 use super::session::Effect;
 use super::sessions::{Attached, Farewell, LastWill, SessionCell};
-use crate::ack::AckSignal;
 use crate::event::{Connection as About, PacketProperties};
 use crate::message::{Client, ProtocolVersion};
 use crate::pipeline::{Closed, ShardId};
@@ -80,7 +80,6 @@ pub struct Connection<S> {
     shard: ShardId,
     decoder: Decoder,
     encoder: Encoder,
-    signal: Arc<AckSignal>,
     acks: Acks,
     topics: Topics,
     input: Input,
@@ -92,11 +91,7 @@ pub struct Connection<S> {
     /// The session may hold packets that the connection before left unacknowledged.
     resending: bool,
     draining: bool,
-    keep_alive: Option<Duration>,
-    /// When the client was last heard of.
-    heard: Instant,
-    /// Since when the socket takes nothing.
-    stalled: Option<Instant>,
+    patience: Patience,
     timer: Option<Pin<Box<Sleep>>>,
     displaced_will: Option<LastWill>,
     failed: Option<End>,
@@ -129,7 +124,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             shard: broker.ingress.shard_of(&client.id),
             decoder: Decoder { version: client.version, max_packet_size: config.max_packet_size.as_usize() },
             encoder,
-            signal: AckSignal::new(),
             acks: Acks::default(),
             topics: Topics::new(config.max_topic_alias, config.max_topic_levels),
             input: Input::default(),
@@ -138,9 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             unflushed: false,
             resending: true,
             draining: false,
-            keep_alive,
-            heard: Instant::now(),
-            stalled: None,
+            patience: Patience::new(keep_alive, config.send_timeout.duration(), Instant::now()),
             timer: None,
             displaced_will: attached.displaced_will,
             failed: None,
@@ -203,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some(kick) => return Err(End::Kicked(kick)),
                 None => {}
             }
-            progress |= self.signal.poll_settled(cx).is_ready();
+            progress |= self.cell.signal.poll_settled(cx).is_ready();
             self.release(out)?;
             progress |= self.poll_submission(cx)?;
             if !self.draining {
@@ -278,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(done) => {
                 self.submission = None;
                 // The client could not send meanwhile.
-                self.heard = Instant::now();
+                self.patience.heard(Instant::now());
                 done.map(|()| true).map_err(|Closed| End::Close(Reason::ServerShuttingDown))
             }
         }
@@ -296,42 +288,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     } else {
                         out.advance(n)
                     }
-                    (wrote, self.stalled, self.unflushed) = (true, None, true);
+                    self.patience.unstalled();
+                    (wrote, self.unflushed) = (true, true);
                 }
                 Poll::Ready(_) => return Err(End::Lost),
                 Poll::Pending => {
-                    self.stalled.get_or_insert_with(Instant::now);
+                    self.patience.stalled(Instant::now);
                     return Ok(wrote);
                 }
             }
         }
         if self.unflushed {
             match Pin::new(&mut self.stream).poll_flush(cx) {
-                Poll::Ready(Ok(())) => (self.unflushed, self.stalled) = (false, None),
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    self.patience.unstalled();
+                }
                 Poll::Ready(Err(_)) => return Err(End::Lost),
                 Poll::Pending => {
-                    self.stalled.get_or_insert_with(Instant::now);
+                    self.patience.stalled(Instant::now);
                 }
             }
         }
         Ok(wrote)
     }
 
-    /// Keep-alive (MQTT-3.1.2-22), and clients that take nothing. The timer is only moved when it fires, not at each
-    /// packet.
+    /// Waits for the time at which the client may be gone. The timer is only moved when it fires, not at each packet.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        if self.keep_alive.is_none() && self.stalled.is_none() {
-            self.timer = None;
-            return Ok(());
-        }
+        let unread = !self.may_take() || self.draining;
         loop {
-            let blocked = !self.may_take() || self.draining || self.stalled.is_some();
-            let send_timeout = self.broker.config.send_timeout.duration();
-            let gone = self.keep_alive.filter(|_| !blocked).map(|after| self.heard + after);
-            let stuck = self.stalled.map(|since| since + send_timeout);
-            // While we do not read, nothing can be heard: look again later.
-            let recheck = self.keep_alive.filter(|_| blocked).map(|after| Instant::now() + after);
-            let Some(at) = [gone, stuck, recheck].into_iter().flatten().min() else { return Ok(()) };
+            let Some(at) = self.patience.look_again(unread, Instant::now) else {
+                self.timer = None;
+                return Ok(());
+            };
             let at = tokio::time::Instant::from_std(at);
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
             if timer.deadline() > at {
@@ -340,17 +329,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if timer.as_mut().poll(cx).is_pending() {
                 return Ok(());
             }
-            let now = Instant::now();
-            if stuck.is_some_and(|stuck| stuck <= now) {
-                return Err(End::Lost);
+            match self.patience.judge(unread, Instant::now()) {
+                None => self.timer = None,
+                Some(Gone::Silent) => return Err(End::Close(Reason::KeepAliveTimeout)),
+                Some(Gone::Stuck) => return Err(End::Lost),
             }
-            if gone.is_some_and(|gone| gone <= now) {
-                return Err(End::Close(Reason::KeepAliveTimeout));
-            }
-            if blocked {
-                self.heard = now;
-            }
-            self.timer = None;
         }
     }
 

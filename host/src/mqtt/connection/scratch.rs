@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 use bytes::BytesMut;
 
+use crate::mqtt::packet::PacketId;
 use crate::pipeline::Inbound;
 
 /// One thread's buffers.
@@ -19,6 +20,8 @@ pub(super) struct Scratch {
     pub batch: Vec<Inbound>,
     /// Positions in `batch` of messages that a subscriber here has already.
     pub routed: Vec<u32>,
+    /// Positions in `batch` of QoS 2 messages, and their packet ids.
+    pub exactly_once: Vec<(usize, PacketId)>,
 }
 
 /// More than this is not kept for the next connection.
@@ -40,6 +43,7 @@ pub(super) fn with<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
     scratch.batch.clear();
     scratch.batch.shrink_to(KEEP_BATCH);
     scratch.routed.clear();
+    scratch.exactly_once.clear();
     SCRATCH.set(Some(scratch));
     result
 }

@@ -100,20 +100,73 @@ async fn a_qos_2_message_is_taken_once() {
     assert_eq!(server.taken(1).await.len(), 1);
 }
 
+/// How a connection ends whose QoS 2 message is not settled, and when it settles then.
 #[tokio::test]
-async fn a_qos_2_message_that_never_settled_is_not_remembered() {
+async fn the_promise_of_a_qos_2_message_outlives_its_connection() {
+    let server = Server::new();
+    for (version, takeover, early) in [(5, true, true), (5, true, false), (4, false, true), (4, false, false)] {
+        let none: &[u8] = if version == 5 { &[0] } else { &[] };
+        let mut first = server.connect(version, "c", false).await;
+        first.send(&publish(0x04, "t", 7, none, b"x")).await;
+        let taken = server.taken(1).await.remove(0);
+        let mut second = if takeover {
+            let second = server.connect(version, "c", false).await;
+            first.expect(&[0xe0, 2, 0x8e, 0]).await;
+            second
+        } else {
+            drop(first);
+            until(|| server.broker.metrics.connections_current.get() == 0).await;
+            server.connect(version, "c", false).await
+        };
+        // The same message, sent again because nobody has acknowledged it.
+        let again = publish(0x0c, "t", 7, none, b"x");
+        if early {
+            taken.ack.settle(Outcome::Delivered);
+            second.send(&again).await;
+        } else {
+            second.send(&again).await;
+            second.send(&again).await;
+            second.expect_silence().await;
+            taken.ack.settle(Outcome::Delivered);
+        }
+        second.expect(&[0x50, 2, 0, 7]).await;
+        second.send(&[0x62, 2, 0, 7]).await;
+        second.expect(&[0x70, 2, 0, 7]).await;
+        assert!(server.broker.ingress.drain_for_test().is_empty(), "one message, whatever was sent");
+        drop(second);
+        until(|| server.broker.metrics.connections_current.get() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_qos_2_message_that_failed_behind_its_connection_is_taken_again() {
+    let server = Server::new();
+    let refused = Outcome::Refused(Refusal::QuotaExceeded);
+    for (version, outcome) in [(5, Outcome::Failed), (4, Outcome::Failed), (4, refused)] {
+        let none: &[u8] = if version == 5 { &[0] } else { &[] };
+        let mut client = server.connect(version, "c", false).await;
+        client.send(&publish(0x04, "t", 7, none, b"x")).await;
+        let taken = server.taken(1).await.remove(0);
+        drop(client);
+        until(|| server.broker.metrics.connections_current.get() == 0).await;
+        taken.ack.settle(outcome);
+        let mut client = server.connect(version, "c", false).await;
+        client.send(&publish(0x0c, "t", 7, none, b"x")).await;
+        server.taken(1).await.remove(0).ack.settle(Outcome::Delivered);
+        client.expect(&[0x50, 2, 0, 7]).await;
+        client.send(&[0x62, 2, 0, 7]).await;
+        client.expect(&[0x70, 2, 0, 7]).await;
+        drop(client);
+        until(|| server.broker.metrics.connections_current.get() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_was_never_used_is_not_found() {
     let server = Server::new();
     let mut client = server.connect(5, "c", false).await;
-    client.send(&publish(0x04, "t", 7, &[0], b"x")).await;
-    let first = server.taken(1).await;
-    let mut again = server.connect(5, "c", false).await;
-    client.expect(&[0xe0, 2, 0x8e, 0]).await;
-    first.into_iter().for_each(|inbound| inbound.ack.settle(Outcome::Delivered));
-    again.send(&publish(0x0c, "t", 7, &[0], b"x")).await;
-    server.taken(1).await.remove(0).ack.settle(Outcome::Delivered);
-    again.expect(&[0x50, 2, 0, 7]).await;
-    again.send(&[0x62, 2, 0, 8]).await;
-    again.expect(&[0x70, 4, 0, 8, 0x92, 0]).await;
+    client.send(&[0x62, 2, 0, 8]).await;
+    client.expect(&[0x70, 4, 0, 8, 0x92, 0]).await;
 }
 
 #[tokio::test]
