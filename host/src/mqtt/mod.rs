@@ -44,7 +44,17 @@ mod tls;
 mod websocket;
 mod wills;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "as in tests, whatever is wrong must be seen"
+)]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "as above")]
 mod testing;
 
 pub use config::{

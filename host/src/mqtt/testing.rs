@@ -13,7 +13,7 @@ use super::broker::Broker;
 use super::codec::cut;
 use super::config::{AuthenticationConfig, MqttConfig};
 use super::connection::{self, Peer};
-use super::links::Links;
+use super::links::{Links, Registered};
 use super::queue::{Delivery, SubscriptionIds};
 use crate::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
 use crate::pipeline::{Inbound, Ingress, IngressLimits};
@@ -81,11 +81,15 @@ impl Server {
         Server { broker: Arc::new(broker), links: Links::new() }
     }
 
+    pub fn register(&self) -> Registered {
+        self.links.register().unwrap()
+    }
+
     /// A connection that has said nothing yet.
     pub fn dial(&self) -> Raw {
         let (near, far) = tokio::io::duplex(1 << 16);
         let broker = self.broker.clone();
-        let registered = self.links.register().unwrap();
+        let registered = self.register();
         tokio::spawn(async move {
             let peer = Peer::plain(near, "127.0.0.1:4711".parse().unwrap());
             if let Ok(connection) = connection::open(peer, &broker, registered.link()).await {

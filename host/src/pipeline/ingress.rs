@@ -264,7 +264,7 @@ impl Ingress {
     }
 
     /// Takes all that waits in all shards, without waiting: the tests of other modules play the worker with it.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub fn drain_for_test(&self) -> Vec<Inbound> {
         let mut taken = Vec::new();
         for shard in self.shards.iter() {

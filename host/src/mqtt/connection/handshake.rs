@@ -39,7 +39,7 @@ pub struct Peer<S> {
     pub cn_as_clientid: bool,
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl<S> Peer<S> {
     /// A peer without a certificate.
     pub fn plain(stream: S, address: SocketAddr) -> Peer<S> {
