@@ -54,6 +54,8 @@ pub struct Status {
 pub(super) struct Health {
     action: String,
     topic: String,
+    /// The topic that all records of the action go to; `None` when a template names it.
+    fixed: Option<String>,
     must_exist: bool,
     interval: Duration,
     timeout: Duration,
@@ -74,11 +76,12 @@ struct Inner {
 impl Health {
     pub(super) fn new(action: &str, connector: &ConnectorConfig, config: &ActionConfig) -> Health {
         let fixed = (!config.parameters.topic.contains("${")).then(|| config.parameters.topic.clone());
-        let wanted = connector.health_check_topic.clone().or(fixed);
+        let wanted = connector.health_check_topic.clone().or_else(|| fixed.clone());
         Health {
             action: action.to_owned(),
             must_exist: wanted.is_some(),
             topic: wanted.unwrap_or_else(|| PROBE_TOPIC.to_owned()),
+            fixed,
             interval: config.resource_opts.health_check_interval.duration().max(Duration::from_millis(100)),
             timeout: connector.metadata_request_timeout.duration(),
             inner: Mutex::new(Inner {
@@ -101,10 +104,17 @@ impl Health {
         self.wake.notify_all();
     }
 
-    /// The probe thread.
-    pub(super) fn run(&self, producer: &ArcSwap<ActionProducer>) {
+    /// The probe thread. `learn` hears for each partition of the action's topic whether it has a leader.
+    pub(super) fn run(&self, producer: &ArcSwap<ActionProducer>, learn: impl Fn(&[bool])) {
         loop {
-            let problem = self.probe(&producer.load_full());
+            let producer = producer.load_full();
+            let problem = self.probe(&producer);
+            if problem.is_none()
+                && let Some(available) = self.partitions(&producer)
+            {
+                learn(&available);
+            }
+            drop(producer);
             let connected = problem.is_none();
             self.note(problem);
             let mut inner = self.inner.lock();
@@ -124,6 +134,13 @@ impl Health {
         };
         let error = metadata.topics().iter().find_map(|topic| topic.error())?;
         self.must_exist.then(|| format!("topic `{}`: {}", self.topic, words(error)))
+    }
+
+    /// The partitions of the action's topic, as far as a broker answers.
+    fn partitions(&self, producer: &ActionProducer) -> Option<Vec<bool>> {
+        let metadata = producer.producer().client().fetch_metadata(Some(self.fixed.as_ref()?), self.timeout).ok()?;
+        let topic = metadata.topics().iter().find(|topic| Some(topic.name()) == self.fixed.as_deref())?;
+        Some(topic.partitions().iter().map(|partition| partition.leader() >= 0).collect())
     }
 
     fn with_last_error(&self, problem: &str) -> String {

@@ -10,8 +10,10 @@ mod delivery;
 mod embedded;
 mod error;
 mod health;
+mod lane;
 mod native;
 mod options;
+mod partition;
 mod producer;
 #[cfg(test)]
 mod tests;

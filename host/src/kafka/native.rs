@@ -25,6 +25,9 @@ pub(super) use native::rd_kafka_resp_err_t as Code;
 /// At most so many topic handles are kept; a dynamic topic beyond that replaces them all.
 const MAX_TOPICS: usize = 10_000;
 
+/// librdkafka's `RD_KAFKA_PARTITION_UA`: its partitioner chooses.
+const UNASSIGNED: i32 = -1;
+
 /// A record's place in the send window, as librdkafka carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket(pub(super) usize);
@@ -42,6 +45,8 @@ impl IntoOpaque for Ticket {
 /// One record, borrowed for the time of the call; librdkafka copies it.
 pub(super) struct Outgoing<'a> {
     pub(super) topic: &'a Arc<str>,
+    /// `None`: librdkafka chooses, as `partitioner` says.
+    pub(super) partition: Option<i32>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
     pub(super) headers: &'a [(Arc<str>, Option<bytes::Bytes>)],
@@ -177,6 +182,8 @@ impl<F: Fn(Ticket, Code) + Send + Sync + 'static> NativeProducer<F> {
                 self.producer.client().native_ptr(),
                 RD_KAFKA_VTYPE_RKT,
                 topic.0.as_ptr(),
+                RD_KAFKA_VTYPE_PARTITION,
+                record.partition.unwrap_or(UNASSIGNED),
                 RD_KAFKA_VTYPE_MSGFLAGS,
                 native::RD_KAFKA_MSG_F_COPY,
                 RD_KAFKA_VTYPE_VALUE,

@@ -5,11 +5,18 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use super::config::{
     ActionConfig, Authentication, Compression, ConnectorConfig, Mechanism, PartitionStrategy, RequiredAcks, Verify,
 };
+use super::lane::Gate;
 
 /// Records that librdkafka may hold for one action; more wait in front of it, where they can still be dropped or refused.
 pub(super) const WINDOW_MESSAGES: usize = 100_000;
 /// As [`WINDOW_MESSAGES`], in bytes of key, value and headers.
 pub(super) const WINDOW_BYTES: usize = 64 << 20;
+
+/// What ends a batch of an action: a little before librdkafka's linger does, so that nothing is left over behind it.
+pub(super) fn gate(action: &ActionConfig) -> Gate {
+    let linger = action.parameters.max_linger_time.duration();
+    Gate { open_for: linger - linger / 5, batch_bytes: action.parameters.max_batch_bytes.as_usize() }
+}
 
 /// The settings of the producer of one action.
 pub(super) fn producer_settings(name: &str, connector: &ConnectorConfig, action: &ActionConfig) -> ClientConfig {

@@ -17,11 +17,10 @@ use super::delivery;
 use super::error::{KafkaError, cause_of, describe, outcome_of};
 use super::health::{Health, Status};
 use super::native::{Code, NativeProducer, Outgoing, Ticket};
-use super::options::{WINDOW_BYTES, WINDOW_MESSAGES, producer_settings};
-use super::window::{Admission, Draft, InFlight, Limits, Next, Window};
+use super::options::{WINDOW_BYTES, WINDOW_MESSAGES, gate, producer_settings};
+use super::window::{Admission, Departure, Draft, InFlight, Limits, Window};
 use crate::ack::{self, Outcome};
 use crate::ledger::{DropCause, FailCause, Ledger};
-use crate::message::Record;
 
 /// What a producer calls for reports that its own drop finds.
 pub(super) type LateReport = Box<dyn Fn(Ticket, Code) + Send + Sync>;
@@ -71,6 +70,8 @@ impl Sink {
             waiting_bytes: action.parameters.buffer.per_partition_limit.as_usize(),
             on_full: action.on_full,
             received_is_enough: action.ack_level() == AckLevel::Received,
+            strategy: action.parameters.partition_strategy,
+            gate: gate(action),
         };
         let books = Arc::new(Books {
             name: name.to_owned(),
@@ -95,7 +96,10 @@ impl Sink {
         });
         let probe = std::thread::Builder::new().name(format!("probe-{name}")).spawn({
             let shared = shared.clone();
-            move || shared.health.run(&shared.producer)
+            move || {
+                let learn = |available: &[bool]| shared.books.window.lock().set_partitions(available);
+                shared.health.run(&shared.producer, learn);
+            }
         });
         let threads = Threads { delivery: delivery.map_err(thread)?, probe: probe.map_err(thread)? };
         Ok(Sink { shared, threads: Mutex::new(Some(threads)) })
@@ -159,55 +163,78 @@ impl Shared {
 impl Books {
     fn take(&self, drafts: &mut Vec<Draft>, producer: &ActionProducer) {
         let now = Instant::now();
-        let mut reserved = Vec::with_capacity(drafts.len());
+        let mut departures = Vec::with_capacity(drafts.len());
         let mut window = self.window.lock();
         for draft in drafts.drain(..) {
-            match window.reserve(draft).map_err(|draft| window.admit(draft, now)) {
-                Ok(place) => reserved.push(place),
-                Err(Admission::Waits) => {}
-                Err(Admission::Full(draft)) if self.on_full == OnFull::DropNewest => drop_for_room(draft),
-                Err(Admission::Full(draft)) => fail(draft, FailCause::QueueFull),
-                Err(Admission::Displaced(victims)) => victims.into_iter().for_each(drop_for_room),
+            match window.take(draft, now, &mut departures) {
+                Admission::Taken => {}
+                Admission::Full(draft) if self.on_full == OnFull::DropNewest => drop_for_room(draft),
+                Admission::Full(draft) => fail(draft, FailCause::QueueFull),
+                Admission::Displaced(victims) => victims.into_iter().for_each(drop_for_room),
             }
         }
         drop(window);
-        let mut reserved = reserved.into_iter();
-        while let Some((ticket, record)) = reserved.next() {
-            match hand_over(producer, ticket, &record) {
-                Ok(()) => {}
-                Err(code) if is_passing(code) => {
-                    let mut window = self.window.lock();
-                    reserved.rev().for_each(|(ticket, record)| window.put_back(ticket, record, now));
-                    window.put_back(ticket, record, now);
-                    return;
-                }
-                Err(code) => self.settle(&mut std::iter::once((ticket, code))),
+        let mut departures = departures.into_iter();
+        while let Some(departure) = departures.next() {
+            if let Err(departure) = self.hand_over(producer, departure) {
+                let mut window = self.window.lock();
+                departures.rev().for_each(|departure| window.put_back(departure, now));
+                window.put_back(departure, now);
+                return;
             }
         }
     }
 
     /// Sends what waited, as far as there is room, and fails what waited too long.
     pub(super) fn send_waiting(&self, producer: &ActionProducer) {
-        let now = Instant::now();
-        let overdue = |since: Instant| self.timeout.is_some_and(|limit| now.duration_since(since) >= limit);
-        // Under the lock all the way: a newer record of the same client must not pass between taking and sending.
-        let mut window = self.window.lock();
-        while let Some(next) = window.next(overdue) {
-            let (ticket, record) = match next {
-                Next::Send(ticket, record) => (ticket, record),
-                Next::Overdue(draft) => {
-                    fail(draft, FailCause::Timeout);
-                    continue;
+        if let Some(limit) = self.timeout {
+            let now = Instant::now();
+            let late = self.window.lock().take_overdue(|since| now.duration_since(since) >= limit);
+            late.into_iter().for_each(|draft| fail(draft, FailCause::Timeout));
+        }
+        loop {
+            let now = Instant::now();
+            // Handing over is done without the lock; the run keeps others from passing it.
+            let Some(mut run) = self.window.lock().begin_run(now) else { return };
+            let mut refused = false;
+            while let Some(departure) = run.departures.pop_front() {
+                if let Err(departure) = self.hand_over(producer, departure) {
+                    run.departures.push_front(departure);
+                    refused = true;
+                    break;
                 }
-            };
-            match hand_over(producer, ticket, &record) {
-                Ok(()) => {}
-                Err(code) if is_passing(code) => return window.put_back(ticket, record, now),
-                Err(code) => {
-                    if let Some(InFlight { ack, charge, .. }) = window.land(ticket) {
-                        fail(Draft { record, ack, charge }, cause_of(code));
-                    }
-                }
+            }
+            self.window.lock().end_run(run, now);
+            if refused {
+                return;
+            }
+        }
+    }
+
+    /// Gives one record to librdkafka. It comes back when no record can be taken at the moment; a record that is itself
+    /// to blame is settled here.
+    fn hand_over(&self, producer: &ActionProducer, departure: Departure) -> Result<(), Departure> {
+        let Departure { ticket, record, partition } = &departure;
+        let outgoing = Outgoing {
+            topic: &record.topic,
+            partition: *partition,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &record.headers,
+            timestamp: record.timestamp,
+            ticket: *ticket,
+        };
+        match producer.produce(&outgoing) {
+            Ok(()) => Ok(()),
+            Err(Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) if partition.is_some() => {
+                // The topic was made anew with fewer; until the next probe librdkafka chooses.
+                self.window.lock().set_partitions(&[]);
+                Err(departure)
+            }
+            Err(code) if is_passing(code) => Err(departure),
+            Err(code) => {
+                self.settle(&mut std::iter::once((*ticket, code)));
+                Ok(())
             }
         }
     }
@@ -256,17 +283,6 @@ impl Books {
         let waiting = self.window.lock().take_waiting();
         ack::run(|| waiting.into_iter().for_each(|draft| fail(draft, FailCause::Shutdown)));
     }
-}
-
-fn hand_over(producer: &ActionProducer, ticket: Ticket, record: &Record) -> Result<(), Code> {
-    producer.produce(&Outgoing {
-        topic: &record.topic,
-        key: record.key.as_deref(),
-        value: record.value.as_deref(),
-        headers: &record.headers,
-        timestamp: record.timestamp,
-        ticket,
-    })
 }
 
 /// The client cannot take any record at the moment; this one is not to blame.

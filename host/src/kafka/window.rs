@@ -1,13 +1,19 @@
 //! The send window of one action: what librdkafka holds, what waits in front of it, and who is owed an answer.
 //!
-//! Pure bookkeeping, without locks, clocks or Kafka. A record is in exactly one place: `in_flight`, under its ticket, or
-//! `waiting`, in order. Once something waits, everything that comes later waits behind it, so order per client holds.
+//! Pure bookkeeping, without locks, clocks or Kafka. A record is in exactly one place: in flight, under its ticket, or in
+//! the line of its partition (`lane.rs`). Once something waits in a line, everything that comes later for the partition
+//! waits behind it, so order per key, and per client, holds. A partition that has no leader holds up nobody else.
+//!
+//! Lane 0 is for records whose partition librdkafka chooses: of topics that a template names, and before the number of
+//! partitions is known. Lane n + 1 is partition n.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::config::OnFull;
+use super::config::{OnFull, PartitionStrategy};
+use super::lane::{Gate, Lane, Waiting};
 use super::native::Ticket;
+use super::partition;
 use crate::ack::{AckHandle, Outcome};
 use crate::ledger::Charge;
 use crate::message::Record;
@@ -22,7 +28,7 @@ pub struct Draft {
 
 impl Draft {
     /// Bytes that Kafka gets of it.
-    pub(super) fn weight(&self) -> usize {
+    fn weight(&self) -> usize {
         let part = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
         let headers: usize = self.record.headers.iter().map(|(name, value)| name.len() + part(value)).sum();
         part(&self.record.key) + part(&self.record.value) + headers
@@ -35,14 +41,43 @@ pub(super) struct InFlight {
     pub(super) ack: AckHandle,
     pub(super) charge: Charge,
     weight: usize,
+    lane: LaneId,
 }
 
-/// A record in front of librdkafka.
+/// The index of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LaneId(u32);
+
+impl LaneId {
+    const UNASSIGNED: LaneId = LaneId(0);
+
+    fn of_partition(partition: usize) -> LaneId {
+        LaneId(partition as u32 + 1)
+    }
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The number of the partition; `None` when librdkafka chooses it.
+    fn partition(self) -> Option<i32> {
+        self.0.checked_sub(1).map(|partition| partition as i32)
+    }
+}
+
+/// A record that librdkafka is to get now.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) draft: Draft,
-    pub(super) since: Instant,
-    weight: usize,
+pub(super) struct Departure {
+    pub(super) ticket: Ticket,
+    pub(super) record: Record,
+    pub(super) partition: Option<i32>,
+}
+
+/// Records of one line to hand over, in order; nothing passes them until [`Window::end_run`].
+#[derive(Debug)]
+pub(super) struct Run {
+    lane: LaneId,
+    pub(super) departures: VecDeque<Departure>,
 }
 
 /// The bounds of a window.
@@ -50,22 +85,31 @@ pub(super) struct Waiting {
 pub(super) struct Limits {
     pub(super) in_flight: usize,
     pub(super) in_flight_bytes: usize,
-    /// Beyond this `on_full` decides.
+    /// Of one partition. Beyond this `on_full` decides.
     pub(super) waiting_bytes: usize,
     pub(super) on_full: OnFull,
     /// `ack = received`: the promise is kept as soon as the record is within the limits.
     pub(super) received_is_enough: bool,
+    pub(super) strategy: PartitionStrategy,
+    pub(super) gate: Gate,
 }
 
-/// What became of a record that came when the window was full.
+/// What became of a record that came.
 #[derive(Debug)]
+#[must_use]
 pub(super) enum Admission {
-    Waits,
+    /// It goes now, or it waits.
+    Taken,
     /// It does not fit; `on_full` says what its publisher hears.
     Full(Draft),
     /// It waits, and these older ones had to go for it.
     Displaced(Vec<Draft>),
 }
+
+/// Records of a run at most: between runs the clock is read, which ends the batch in time.
+const RUN: usize = 512;
+/// Records without a key that join a line whose batch is closed before another line is looked for.
+const STICKY: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Window {
@@ -73,8 +117,17 @@ pub(super) struct Window {
     in_flight: Vec<Option<InFlight>>,
     free: Vec<u32>,
     in_flight_bytes: usize,
-    waiting: VecDeque<Waiting>,
-    waiting_bytes: usize,
+    /// Never empty.
+    lanes: Vec<Lane>,
+    /// Whether each partition has a leader.
+    available: Vec<bool>,
+    /// The lines are laid out anew for these partitions as soon as nothing is in flight; until then all wait.
+    relay: Option<Vec<bool>>,
+    waiting: usize,
+    /// Where records without a key go, and how many more of them.
+    sticky: (usize, usize),
+    /// The line that is looked at first, so that none waits for the others forever.
+    turn: usize,
 }
 
 impl Window {
@@ -84,8 +137,12 @@ impl Window {
             in_flight: Vec::new(),
             free: Vec::new(),
             in_flight_bytes: 0,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            lanes: vec![Lane::default()],
+            available: Vec::new(),
+            relay: None,
+            waiting: 0,
+            sticky: (0, STICKY),
+            turn: 0,
         }
     }
 
@@ -95,15 +152,83 @@ impl Window {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting
     }
 
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes
+        self.lanes.iter().map(Lane::waiting_bytes).sum()
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight() == 0
+        self.waiting == 0 && self.in_flight() == 0
+    }
+
+    /// Says how many partitions the topic has and which of them have a leader; none when nobody knows.
+    /// After a change of the number all records first wait for what is in flight, so that none of a key overtakes another.
+    pub(super) fn set_partitions(&mut self, available: &[bool]) {
+        if self.relay.is_none() && available.len() == self.available.len() {
+            self.available = available.to_vec();
+        } else {
+            self.relay = Some(available.to_vec());
+            self.lay_out();
+        }
+    }
+
+    /// Lays the lines out anew if that was asked for and nothing is in flight.
+    fn lay_out(&mut self) {
+        if self.in_flight() > 0 {
+            return;
+        }
+        let Some(available) = self.relay.take() else { return };
+        // Lane 0 has what came last.
+        self.lanes.rotate_left(1);
+        let lanes = std::mem::replace(&mut self.lanes, vec![]);
+        self.lanes.resize_with(available.len() + 1, Lane::default);
+        self.available = available;
+        for mut lane in lanes {
+            while let Some(waiting) = lane.pop() {
+                let to = self.lane_of(waiting.draft.record.key.as_deref(), waiting.since);
+                self.lanes[to.index()].push(waiting);
+            }
+        }
+    }
+
+    /// The line for a record with this key.
+    fn lane_of(&mut self, key: Option<&[u8]>, now: Instant) -> LaneId {
+        let count = self.available.len();
+        if count == 0 || self.relay.is_some() {
+            return LaneId::UNASSIGNED;
+        }
+        match (self.limits.strategy, key) {
+            (PartitionStrategy::KeyDispatch, Some(key)) => LaneId::of_partition(partition::of_key(key, count)),
+            _ => self.any_lane(now),
+        }
+    }
+
+    /// For a record without a key: the same line as the one before while its batch takes more, and a few beyond that;
+    /// then the next that is free and has a leader, or else the next that has one.
+    fn any_lane(&mut self, now: Instant) -> LaneId {
+        let (count, gate) = (self.available.len(), Some(self.limits.gate));
+        let (current, left) = self.sticky;
+        let current = current % count;
+        let usable = |partition: &usize| self.available[*partition];
+        let free = |partition: &usize| {
+            let lane = &self.lanes[partition + 1];
+            lane.waiting() == 0 && lane.takes(gate, now)
+        };
+        self.sticky = if usable(&current) && free(&current) {
+            (current, STICKY)
+        } else if usable(&current) && left > 0 {
+            (current, left - 1)
+        } else {
+            let others = (current + 1..=current + count).map(|partition| partition % count).filter(usable);
+            (others.clone().find(free).or_else(|| others.clone().next()).unwrap_or(current), STICKY)
+        };
+        LaneId::of_partition(self.sticky.0)
+    }
+
+    fn gate(&self, lane: LaneId) -> Option<Gate> {
+        lane.partition().map(|_| self.limits.gate)
     }
 
     /// Whether a record of `weight` bytes may go to Kafka now; one record may, whatever its size.
@@ -112,21 +237,27 @@ impl Window {
         count == 0 || (count < self.limits.in_flight && self.in_flight_bytes + weight <= self.limits.in_flight_bytes)
     }
 
-    /// Takes a place for `draft` in flight and gives its record to send; or gives it back when it has to wait.
-    // The draft comes back by value on purpose: boxing it would cost an allocation where records wait.
-    #[allow(clippy::result_large_err)]
-    pub(super) fn reserve(&mut self, draft: Draft) -> Result<(Ticket, Record), Draft> {
-        let weight = draft.weight();
-        if !self.waiting.is_empty() || !self.has_room(weight) {
-            return Err(draft);
-        }
-        Ok(self.place(draft, weight))
+    fn may_go(&self, lane: LaneId, weight: usize, now: Instant) -> bool {
+        self.relay.is_none() && self.lanes[lane.index()].takes(self.gate(lane), now) && self.has_room(weight)
     }
 
-    fn place(&mut self, mut draft: Draft, weight: usize) -> (Ticket, Record) {
+    /// Takes `draft` in: it goes at once, and is pushed to `departures`, or it lines up as far as `on_full` lets it.
+    /// Beyond the limit with `on_full = block` a record waits unacknowledged, which is what stops its client.
+    pub(super) fn take(&mut self, draft: Draft, now: Instant, departures: &mut Vec<Departure>) -> Admission {
+        let lane = self.lane_of(draft.record.key.as_deref(), now);
+        let weight = draft.weight();
+        if self.lanes[lane.index()].waiting() == 0 && self.may_go(lane, weight, now) {
+            departures.push(self.depart(lane, draft, weight, now));
+            return Admission::Taken;
+        }
+        self.admit(lane, draft, weight, now)
+    }
+
+    fn depart(&mut self, lane: LaneId, mut draft: Draft, weight: usize, now: Instant) -> Departure {
         self.in_flight_bytes += weight;
+        self.lanes[lane.index()].depart(weight, now);
         self.keep_promise(&mut draft);
-        let entry = Some(InFlight { ack: draft.ack, charge: draft.charge, weight });
+        let entry = Some(InFlight { ack: draft.ack, charge: draft.charge, weight, lane });
         let index = match self.free.pop() {
             Some(index) => {
                 self.in_flight[index as usize] = entry;
@@ -138,7 +269,7 @@ impl Window {
             }
         };
         // Zero would be librdkafka's null.
-        (Ticket(index + 1), draft.record)
+        Departure { ticket: Ticket(index + 1), record: draft.record, partition: lane.partition() }
     }
 
     fn keep_promise(&self, draft: &mut Draft) {
@@ -147,24 +278,10 @@ impl Window {
         }
     }
 
-    /// Ends the flight of `ticket`. `None` for one that is not in flight, which says that librdkafka reported twice.
-    pub(super) fn land(&mut self, ticket: Ticket) -> Option<InFlight> {
-        let index = ticket.0.checked_sub(1)?;
-        let entry = self.in_flight.get_mut(index)?.take()?;
-        self.free.push(index as u32);
-        self.in_flight_bytes -= entry.weight;
-        if self.free.len() == self.in_flight.len() && self.in_flight.len() > 1024 {
-            self.in_flight = Vec::new();
-            self.free = Vec::new();
-        }
-        Some(entry)
-    }
-
-    /// Lines `draft` up behind what waits, as far as `on_full` lets it.
-    /// Beyond the limit with `on_full = block` a record waits unacknowledged, which is what stops its client.
-    pub(super) fn admit(&mut self, mut draft: Draft, now: Instant) -> Admission {
-        let weight = draft.weight();
-        let buffered = self.waiting_bytes + weight <= self.limits.waiting_bytes || self.waiting.is_empty();
+    fn admit(&mut self, lane: LaneId, mut draft: Draft, weight: usize, now: Instant) -> Admission {
+        let limit = self.limits.waiting_bytes;
+        let line = &mut self.lanes[lane.index()];
+        let buffered = line.waiting_bytes() + weight <= limit || line.waiting() == 0;
         let mut displaced = Vec::new();
         if !buffered {
             match self.limits.on_full {
@@ -173,180 +290,114 @@ impl Window {
                 OnFull::Block => {}
                 OnFull::Reject | OnFull::DropNewest => return Admission::Full(draft),
                 OnFull::DropOldest => {
-                    while self.waiting_bytes + weight > self.limits.waiting_bytes
-                        && let Some(oldest) = self.pop_waiting()
+                    while line.waiting_bytes() + weight > limit
+                        && let Some(oldest) = line.pop()
                     {
                         displaced.push(oldest.draft);
                     }
                 }
             }
         }
+        self.waiting -= displaced.len();
         if buffered || !displaced.is_empty() {
             self.keep_promise(&mut draft);
         }
-        self.waiting_bytes += weight;
-        self.waiting.push_back(Waiting { draft, since: now, weight });
-        if displaced.is_empty() { Admission::Waits } else { Admission::Displaced(displaced) }
+        self.waiting += 1;
+        self.lanes[lane.index()].push(Waiting { draft, since: now, weight });
+        if displaced.is_empty() { Admission::Taken } else { Admission::Displaced(displaced) }
     }
 
-    /// Takes a record that librdkafka would not have at the moment back to the head of the line. To be called for the
-    /// last of several first, so that they keep their order. Nothing happens for a ticket that is not in flight.
-    pub(super) fn put_back(&mut self, ticket: Ticket, record: Record, now: Instant) {
-        let Some(InFlight { ack, charge, weight }) = self.land(ticket) else { return };
-        self.waiting_bytes += weight;
-        self.waiting.push_front(Waiting { draft: Draft { record, ack, charge }, since: now, weight });
-    }
-
-    fn pop_waiting(&mut self) -> Option<Waiting> {
-        let first = self.waiting.pop_front()?;
-        self.waiting_bytes -= first.weight;
-        Some(first)
-    }
-
-    /// The next waiting record if there is room for it in flight, or if `overdue` says that it waited too long.
-    pub(super) fn next(&mut self, overdue: impl FnOnce(Instant) -> bool) -> Option<Next> {
-        let first = self.waiting.front()?;
-        if overdue(first.since) {
-            return self.pop_waiting().map(|waiting| Next::Overdue(waiting.draft));
+    /// Ends the flight of `ticket`. `None` for one that is not in flight, which says that librdkafka reported twice.
+    pub(super) fn land(&mut self, ticket: Ticket) -> Option<InFlight> {
+        let index = ticket.0.checked_sub(1)?;
+        let entry = self.in_flight.get_mut(index)?.take()?;
+        self.free.push(index as u32);
+        self.in_flight_bytes -= entry.weight;
+        if let Some(lane) = self.lanes.get_mut(entry.lane.index()) {
+            lane.arrive();
         }
-        if !self.has_room(first.weight) {
+        if self.free.len() == self.in_flight.len() {
+            if self.in_flight.len() > 1024 {
+                self.in_flight = Vec::new();
+                self.free = Vec::new();
+            }
+            self.lay_out();
+        }
+        Some(entry)
+    }
+
+    /// Takes a record that librdkafka would not have at the moment back to the head of its line. To be called for the
+    /// last of several first, so that they keep their order. Nothing happens for a ticket that is not in flight.
+    pub(super) fn put_back(&mut self, departure: Departure, now: Instant) {
+        // The line first: landing the last record may lay the lines out anew.
+        let Departure { ticket, record, .. } = departure;
+        let relay = self.relay.take();
+        let landed = self.land(ticket);
+        self.relay = relay;
+        if let Some(InFlight { ack, charge, weight, lane }) = landed {
+            self.waiting += 1;
+            self.lanes[lane.index()].put_back(Waiting { draft: Draft { record, ack, charge }, since: now, weight });
+        }
+        self.lay_out();
+    }
+
+    /// Takes those that `overdue` says waited too long out of the lines.
+    pub(super) fn take_overdue(&mut self, overdue: impl Fn(Instant) -> bool) -> Vec<Draft> {
+        let mut late = Vec::new();
+        for lane in &mut self.lanes {
+            while lane.first().is_some_and(|first| overdue(first.since)) {
+                late.extend(lane.pop().map(|waiting| waiting.draft));
+            }
+        }
+        self.waiting -= late.len();
+        late
+    }
+
+    /// The next records that may go from one line, in order; `None` when no line may send.
+    pub(super) fn begin_run(&mut self, now: Instant) -> Option<Run> {
+        if self.waiting == 0 {
             return None;
         }
-        let Waiting { draft, weight, .. } = self.pop_waiting()?;
-        let (ticket, record) = self.place(draft, weight);
-        Some(Next::Send(ticket, record))
+        for _ in 0..self.lanes.len() {
+            self.turn = (self.turn + 1) % self.lanes.len();
+            let lane = LaneId(self.turn as u32);
+            let mut departures = VecDeque::new();
+            while departures.len() < RUN
+                && let Some(first) = self.lanes[lane.index()].first()
+                && self.may_go(lane, first.weight, now)
+                && let Some(Waiting { draft, weight, .. }) = self.lanes[lane.index()].pop()
+            {
+                self.waiting -= 1;
+                departures.push_back(self.depart(lane, draft, weight, now));
+            }
+            if !departures.is_empty() {
+                self.lanes[lane.index()].begin_hand_over();
+                return Some(Run { lane, departures });
+            }
+        }
+        None
+    }
+
+    /// Ends the hand-over of a run; what is left of it was not sent and goes back to the head of its line.
+    pub(super) fn end_run(&mut self, mut run: Run, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(run.lane.index()) {
+            lane.end_hand_over();
+        }
+        while let Some(departure) = run.departures.pop_back() {
+            self.put_back(departure, now);
+        }
     }
 
     /// Everything that waits, for the end.
     pub(super) fn take_waiting(&mut self) -> Vec<Draft> {
-        self.waiting_bytes = 0;
-        self.waiting.drain(..).map(|waiting| waiting.draft).collect()
+        self.waiting = 0;
+        let mut all = Vec::new();
+        for lane in &mut self.lanes {
+            all.extend(std::iter::from_fn(|| lane.pop()).map(|waiting| waiting.draft));
+        }
+        all
     }
-}
-
-/// What to do with the first waiting record.
-pub(super) enum Next {
-    Send(Ticket, Record),
-    Overdue(Draft),
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ack::{AckGroup, AckSignal};
-    use crate::ledger::Ledger;
-    use std::sync::Arc;
-
-    fn draft(ledger: &Arc<Ledger>, name: &str, bytes: usize) -> Draft {
-        ledger.accept(1);
-        let record = Record { topic: name.into(), value: Some(vec![0; bytes].into()), ..Record::default() };
-        Draft { record, ack: AckHandle::detached(), charge: ledger.charge() }
-    }
-
-    fn window(on_full: OnFull) -> (Window, Arc<Ledger>) {
-        let limits =
-            Limits { in_flight: 2, in_flight_bytes: 100, waiting_bytes: 50, on_full, received_is_enough: false };
-        (Window::new(limits), Arc::default())
-    }
-
-    fn topics(drafts: &[Draft]) -> Vec<&str> {
-        drafts.iter().map(|draft| &*draft.record.topic).collect()
-    }
-
-    #[test]
-    fn order_holds_over_the_edge_of_the_window() {
-        let (mut window, ledger) = window(OnFull::Block);
-        let (first, _) = window.reserve(draft(&ledger, "a", 1)).unwrap();
-        window.reserve(draft(&ledger, "b", 1)).unwrap();
-        for name in ["c", "d"] {
-            let waits = window.reserve(draft(&ledger, name, 1)).unwrap_err();
-            assert!(matches!(window.admit(waits, Instant::now()), Admission::Waits));
-        }
-        assert!(window.next(|_| false).is_none());
-        window.land(first).unwrap();
-        // There is room again, but `e` must not overtake `c`.
-        assert!(window.reserve(draft(&ledger, "e", 1)).is_err());
-        let Some(Next::Send(_, record)) = window.next(|_| false) else { panic!("c has room") };
-        assert_eq!(&*record.topic, "c");
-        assert!(window.land(first).is_some(), "the freed place was used again");
-        assert!(window.land(first).is_none(), "a second report of one ticket is noticed");
-    }
-
-    #[test]
-    fn bytes_bound_the_window_but_one_record_always_goes() {
-        let (mut window, ledger) = window(OnFull::Block);
-        window.reserve(draft(&ledger, "large", 1000)).unwrap();
-        assert!(window.reserve(draft(&ledger, "small", 1)).is_err());
-    }
-
-    #[test]
-    fn each_policy_has_its_own_victim() {
-        for policy in [OnFull::Block, OnFull::Reject, OnFull::DropNewest, OnFull::DropOldest] {
-            let (mut window, ledger) = window(policy);
-            let now = Instant::now();
-            let group = AckGroup::open(1, &AckSignal::new());
-            assert!(matches!(window.admit(draft(&ledger, "old", 40), now), Admission::Waits));
-            let new = Draft { ack: group.handle(0), ..draft(&ledger, "new", 40) };
-            match (policy, window.admit(new, now)) {
-                (OnFull::Block, Admission::Waits) => assert_eq!(window.waiting(), 2),
-                (OnFull::Reject | OnFull::DropNewest, Admission::Full(victim)) => {
-                    assert_eq!(&*victim.record.topic, "new")
-                }
-                (OnFull::DropOldest, Admission::Displaced(victims)) => {
-                    assert_eq!(topics(&victims), ["old"]);
-                    assert_eq!(window.waiting_bytes(), 40);
-                }
-                (policy, other) => panic!("{policy:?}: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn what_nobody_waits_for_does_not_pile_up_beyond_the_limit() {
-        let (mut window, ledger) = window(OnFull::Block);
-        let now = Instant::now();
-        assert!(matches!(window.admit(draft(&ledger, "event", 40), now), Admission::Waits));
-        assert!(matches!(window.admit(draft(&ledger, "another", 40), now), Admission::Full(_)));
-        assert_eq!(window.waiting(), 1);
-    }
-
-    #[test]
-    fn what_librdkafka_would_not_take_keeps_its_place() {
-        let (mut window, ledger) = window(OnFull::Block);
-        let sent: Vec<_> = ["a", "b"].map(|name| window.reserve(draft(&ledger, name, 1)).unwrap()).into();
-        assert!(matches!(window.admit(draft(&ledger, "c", 1), Instant::now()), Admission::Waits));
-        for (ticket, record) in sent.into_iter().rev() {
-            window.put_back(ticket, record, Instant::now());
-        }
-        assert_eq!(topics(&window.take_waiting()), ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn received_is_told_within_the_limit_only() {
-        let limits = Limits {
-            in_flight: 1,
-            in_flight_bytes: 100,
-            waiting_bytes: 50,
-            on_full: OnFull::Block,
-            received_is_enough: true,
-        };
-        let (mut window, ledger) = (Window::new(limits), Arc::default());
-        let group = AckGroup::open(4, &AckSignal::new());
-        for (slot, bytes) in [(0, 10), (1, 40), (2, 40), (3, 1)] {
-            let draft = Draft { ack: group.handle(slot), ..draft(&ledger, "t", bytes) };
-            if let Err(draft) = window.reserve(draft) {
-                assert!(matches!(window.admit(draft, Instant::now()), Admission::Waits));
-            }
-        }
-        let told: Vec<_> = (0..4).map(|slot| group.outcome(slot)).collect();
-        assert_eq!(told, [Some(Outcome::Delivered), Some(Outcome::Delivered), None, None]);
-    }
-
-    #[test]
-    fn what_waited_too_long_is_not_sent() {
-        let (mut window, ledger) = window(OnFull::Block);
-        assert!(matches!(window.admit(draft(&ledger, "late", 1), Instant::now()), Admission::Waits));
-        assert!(matches!(window.next(|_| true), Some(Next::Overdue(_))));
-        assert!(window.is_idle());
-    }
-}
+mod tests;
