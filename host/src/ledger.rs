@@ -147,6 +147,11 @@ impl Ledger {
 pub struct Charge(Option<Arc<Ledger>>);
 
 impl Charge {
+    /// For a record that no ledger knows yet.
+    pub fn none() -> Charge {
+        Charge(None)
+    }
+
     /// The caller counts this record itself, with others of its run.
     pub fn settled(mut self) {
         self.0 = None;

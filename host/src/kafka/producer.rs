@@ -105,8 +105,8 @@ impl Sink {
         Ok(Sink { shared, threads: Mutex::new(Some(threads)) })
     }
 
-    /// Takes all of `drafts`, in order, and empties it. Each draft's charge and acknowledgement end here, now or later.
-    pub fn send(&self, drafts: &mut Vec<Draft>) {
+    /// Takes all of `drafts`, in order. Each draft's charge and acknowledgement end here, now or later.
+    pub fn send(&self, drafts: impl ExactSizeIterator<Item = Draft>) {
         ack::run(|| self.shared.books.take(drafts, &self.shared.producer.load()));
     }
 
@@ -161,11 +161,11 @@ impl Shared {
 }
 
 impl Books {
-    fn take(&self, drafts: &mut Vec<Draft>, producer: &ActionProducer) {
+    fn take(&self, drafts: impl ExactSizeIterator<Item = Draft>, producer: &ActionProducer) {
         let now = Instant::now();
         let mut departures = Vec::with_capacity(drafts.len());
         let mut window = self.window.lock();
-        for draft in drafts.drain(..) {
+        for draft in drafts {
             match window.take(draft, now, &mut departures) {
                 Admission::Taken => {}
                 Admission::Full(draft) if self.on_full == OnFull::DropNewest => drop_for_room(draft),

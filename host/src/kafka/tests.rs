@@ -56,7 +56,7 @@ impl Bench {
         let group = AckGroup::open(records.len(), &self.signal);
         self.ledger.accept(records.len());
         let draft = |(slot, record)| Draft { record, ack: group.handle(slot), charge: self.ledger.charge() };
-        self.sink.send(&mut records.into_iter().enumerate().map(draft).collect());
+        self.sink.send(records.into_iter().enumerate().map(draft));
         group
     }
 

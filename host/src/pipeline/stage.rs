@@ -10,7 +10,7 @@ use crate::ack::{Outcome, Refusal};
 use crate::kafka::Draft;
 use crate::ledger::{DropCause, FailCause};
 use crate::message::{Message, Record};
-use crate::plugin::{Guest, Item, Verdict, Warm};
+use crate::plugin::{Guest, Item, Patch, Verdict, Warm};
 use crate::rule::{FunctionId, Functions};
 use crate::value::Value;
 
@@ -42,40 +42,46 @@ impl WarmGuests {
     }
 
     /// Runs every draft of a rule through one plugin. Afterwards `routed` holds what goes on, in order.
-    pub(super) fn transform(&mut self, stage: &Stage, rule: &str, messages: &[&Message], routed: &mut Vec<Routed>) {
-        let mut items = Vec::with_capacity(routed.len());
-        for entry in routed.iter_mut() {
-            let record = std::mem::take(&mut entry.draft.record);
-            items.push(Item { record, message: messages[entry.message], rule });
+    pub(super) fn transform<'m>(
+        &mut self,
+        stage: &Stage,
+        rule: &str,
+        message: impl Fn(usize) -> &'m Message,
+        routed: &mut Vec<Routed>,
+    ) {
+        let items = routed.iter();
+        let items = items.map(|entry| Item { record: &entry.draft.record, message: message(entry.message), rule });
+        let mut verdicts = Vec::new();
+        self.of(&stage.guest).transform(&items.collect::<Vec<_>>(), &mut verdicts);
+        if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Keep | Verdict::Change(_))) {
+            // Nothing goes and nothing comes: the usual case, without moving a draft.
+            for (entry, verdict) in routed.iter_mut().zip(verdicts) {
+                if let Verdict::Change(patch) = verdict {
+                    patch.apply(&mut entry.draft.record);
+                }
+            }
+            return;
         }
-        let mut verdicts = Vec::with_capacity(items.len());
-        self.of(&stage.guest).transform(&mut items, &mut verdicts);
-        let entries = std::mem::take(routed);
-        routed.reserve(entries.len());
-        for (entry, verdict) in entries.into_iter().zip(verdicts) {
+        for (entry, verdict) in std::mem::take(routed).into_iter().zip(verdicts) {
             conclude(stage, rule, entry, verdict, routed);
         }
     }
 
     /// Runs raw messages through one decode plugin; one answer for each.
     pub(super) fn decode(&mut self, stage: &Stage, rule: &str, messages: &[&Message]) -> Vec<Decoded> {
-        let mut items: Vec<Item<'_>> = messages
-            .iter()
-            .map(|message| Item {
-                record: Record {
-                    topic: message.topic.shared(),
-                    value: Some(message.payload.clone()),
-                    timestamp: Some(message.received_at),
-                    ..Record::default()
-                },
-                message,
-                rule,
-            })
-            .collect();
-        let mut verdicts = Vec::with_capacity(items.len());
-        self.of(&stage.guest).transform(&mut items, &mut verdicts);
-        drop(items);
-        verdicts.into_iter().zip(messages).map(|(verdict, message)| decoded(stage, rule, message, verdict)).collect()
+        let raw = |message: &&Message| Record {
+            topic: message.topic.shared(),
+            value: Some(message.payload.clone()),
+            timestamp: Some(message.received_at),
+            ..Record::default()
+        };
+        let records: Vec<Record> = messages.iter().map(raw).collect();
+        let items: Vec<Item<'_>> =
+            records.iter().zip(messages).map(|(record, message)| Item { record, message, rule }).collect();
+        let mut verdicts = Vec::new();
+        self.of(&stage.guest).transform(&items, &mut verdicts);
+        let each = records.iter().zip(messages).zip(verdicts);
+        each.map(|((record, message), verdict)| decoded(stage, rule, record, message, verdict)).collect()
     }
 }
 
@@ -87,11 +93,16 @@ pub(super) enum Decoded {
     Refused,
 }
 
-fn decoded(stage: &Stage, rule: &str, message: &Message, verdict: Verdict) -> Decoded {
-    let with_payload = |record: Record| Message { payload: record.value.unwrap_or_default(), ..message.clone() };
+fn decoded(stage: &Stage, rule: &str, raw: &Record, message: &Message, verdict: Verdict) -> Decoded {
+    let changed = |patch: Patch| {
+        let mut record = raw.clone();
+        patch.apply(&mut record);
+        Message { payload: record.value.unwrap_or_default(), ..message.clone() }
+    };
     match verdict {
-        Verdict::Keep(record) => Decoded::Messages(vec![with_payload(record)]),
-        Verdict::Replace(records) => Decoded::Messages(records.into_iter().map(with_payload).collect()),
+        Verdict::Keep => Decoded::Messages(vec![message.clone()]),
+        Verdict::Change(patch) => Decoded::Messages(vec![changed(patch)]),
+        Verdict::Split(patches) => Decoded::Messages(patches.into_iter().map(changed).collect()),
         Verdict::Drop(reason) => {
             tracing::debug!(rule, reason, "decode plugin dropped a message");
             Decoded::Dropped
@@ -100,12 +111,12 @@ fn decoded(stage: &Stage, rule: &str, message: &Message, verdict: Verdict) -> De
             tracing::debug!(rule, reason, "decode plugin refused a message");
             Decoded::Refused
         }
-        Verdict::Failed { record, error } => {
+        Verdict::Failed(error) => {
             tracing::debug!(rule, %error, "decode plugin failed");
             match stage.on_error {
                 OnError::Refuse | OnError::DeadLetter => Decoded::Refused,
                 OnError::Drop => Decoded::Dropped,
-                OnError::Pass => Decoded::Messages(vec![with_payload(record)]),
+                OnError::Pass => Decoded::Messages(vec![message.clone()]),
             }
         }
     }
@@ -113,22 +124,26 @@ fn decoded(stage: &Stage, rule: &str, message: &Message, verdict: Verdict) -> De
 
 fn conclude(stage: &Stage, rule: &str, mut entry: Routed, verdict: Verdict, on: &mut Vec<Routed>) {
     match verdict {
-        Verdict::Keep(record) => {
-            entry.draft.record = record;
+        Verdict::Keep => on.push(entry),
+        Verdict::Change(patch) => {
+            patch.apply(&mut entry.draft.record);
             on.push(entry);
         }
-        Verdict::Replace(records) => {
-            let mut records = records.into_iter();
-            let Some(first) = records.next() else {
+        Verdict::Split(patches) => {
+            let mut patches = patches.into_iter();
+            let Some(first) = patches.next() else {
                 return drop_draft(entry.draft, DropCause::Plugin);
             };
-            let (message, action) = (entry.message, entry.action);
-            let more: Vec<_> = records
-                .map(|record| Draft { record, ack: entry.draft.ack.branch(), charge: entry.draft.charge.split() })
-                .collect();
-            entry.draft.record = first;
+            let more = patches.map(|patch| {
+                let mut record = entry.draft.record.clone();
+                patch.apply(&mut record);
+                let draft = Draft { record, ack: entry.draft.ack.branch(), charge: entry.draft.charge.split() };
+                Routed { message: entry.message, action: entry.action, draft }
+            });
+            let more: Vec<_> = more.collect();
+            first.apply(&mut entry.draft.record);
             on.push(entry);
-            on.extend(more.into_iter().map(|draft| Routed { message, action, draft }));
+            on.extend(more);
         }
         Verdict::Drop(reason) => {
             tracing::debug!(rule, reason, "plugin dropped a record");
@@ -138,15 +153,12 @@ fn conclude(stage: &Stage, rule: &str, mut entry: Routed, verdict: Verdict, on: 
             tracing::debug!(rule, reason, "plugin refused a record");
             refuse_draft(entry.draft, FailCause::PluginRefused);
         }
-        Verdict::Failed { record, error } => {
+        Verdict::Failed(error) => {
             tracing::debug!(rule, %error, "plugin failed");
             match stage.on_error {
                 OnError::Refuse | OnError::DeadLetter => refuse_draft(entry.draft, FailCause::PluginError),
                 OnError::Drop => drop_draft(entry.draft, DropCause::PluginError),
-                OnError::Pass => {
-                    entry.draft.record = record;
-                    on.push(entry);
-                }
+                OnError::Pass => on.push(entry),
             }
         }
     }

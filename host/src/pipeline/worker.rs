@@ -18,8 +18,8 @@ use super::stage::{Decoded, PluginFunctions, Routed, WarmGuests};
 use super::{Pipeline, Rule};
 use crate::ack::{self, AckHandle, Outcome, Refusal};
 use crate::kafka::Draft;
-use crate::ledger::FailCause;
-use crate::message::{Message, Record};
+use crate::ledger::{Charge, FailCause};
+use crate::message::Message;
 use crate::rule::{EvalErrorKind, Event, OccurredEvent, PublishEvent};
 
 /// Messages that go through the stages together.
@@ -36,11 +36,8 @@ pub(super) fn run(shard: &Shard, current: &ArcSwap<Pipeline>) {
     loop {
         let taken = shard.take(&mut batch, PATIENCE);
         worker.follow(current);
-        while !batch.is_empty() {
-            let rest = batch.split_off(batch.len().min(CHUNK));
-            worker.chunk = std::mem::replace(&mut batch, rest);
-            worker.run_chunk();
-        }
+        batch.chunks_mut(CHUNK).for_each(|chunk| worker.run_chunk(chunk));
+        batch.clear();
         if taken == Taken::Closed {
             return;
         }
@@ -52,7 +49,6 @@ struct Worker {
     warm: WarmGuests,
     /// Indices into the pipeline's rules, by topic.
     cache: FxHashMap<Arc<str>, Arc<[usize]>>,
-    chunk: Vec<Inbound>,
 }
 
 /// A message of the chunk on its way through one rule: as it came, or as a decode plugin made it.
@@ -63,7 +59,7 @@ struct Input {
 
 impl Worker {
     fn new(pipeline: Arc<Pipeline>) -> Worker {
-        Worker { pipeline, warm: WarmGuests::default(), cache: FxHashMap::default(), chunk: Vec::new() }
+        Worker { pipeline, warm: WarmGuests::default(), cache: FxHashMap::default() }
     }
 
     /// Moves on to the current pipeline between batches; a batch ends on the one that it started on.
@@ -77,22 +73,20 @@ impl Worker {
         self.warm.keep(|guest| pipeline.uses(guest));
     }
 
-    fn run_chunk(&mut self) {
-        let panicked = ack::run(|| catch_unwind(AssertUnwindSafe(|| self.process()))).is_err();
+    fn run_chunk(&mut self, chunk: &mut [Inbound]) {
+        let panicked = ack::run(|| catch_unwind(AssertUnwindSafe(|| self.process(chunk)))).is_err();
         // After a panic the instances may be in the middle of anything.
         if panicked {
             tracing::error!(
-                messages = self.chunk.len(),
+                messages = chunk.len(),
                 "a worker panicked; the batch is not acknowledged (this is a defect)"
             );
             self.warm = WarmGuests::default();
-            self.chunk.clear();
         }
     }
 
-    fn process(&mut self) {
+    fn process(&mut self, chunk: &mut [Inbound]) {
         let pipeline = self.pipeline.clone();
-        let mut chunk = std::mem::take(&mut self.chunk);
         // Promises apart from messages: the former are moved and branched, the latter only read.
         let mut promises: Vec<Promise> = chunk
             .iter_mut()
@@ -113,14 +107,12 @@ impl Worker {
         for messages in work.chunk_by(|(a, _), (b, _)| a == b) {
             let rule = &pipeline.rules[messages[0].0];
             let inputs = messages.iter().map(|(_, index)| Input { index: *index, decoded: None }).collect();
-            self.run_rule(&pipeline, rule, &chunk, inputs, &mut promises, &mut outbox);
+            self.run_rule(&pipeline, rule, chunk, inputs, &mut promises, &mut outbox);
         }
         outbox.send(&pipeline);
         for promise in promises {
             promise.finish();
         }
-        chunk.clear();
-        self.chunk = chunk;
     }
 
     fn run_rule(
@@ -135,16 +127,13 @@ impl Worker {
         let mut tally = Tally { matched: inputs.len() as u64, ..Tally::default() };
         let inputs = self.decode(rule, chunk, inputs, promises, &mut tally);
         let mut routed = self.evaluate(pipeline, rule, chunk, &inputs, promises, &mut tally);
-        if !rule.transform.is_empty() && !routed.is_empty() {
-            let originals: Vec<&Message> = chunk.iter().map(|inbound| &inbound.message).collect();
+        if !routed.is_empty() {
             for stage in &rule.transform {
-                self.warm.transform(stage, &rule.name, &originals, &mut routed);
+                self.warm.transform(stage, &rule.name, |index| &chunk[index].message, &mut routed);
             }
         }
         rule.counters.add(tally);
-        for entry in routed {
-            outbox.push(rule.actions[entry.action], entry.message, entry.draft);
-        }
+        outbox.push(&rule.actions, routed);
     }
 
     fn decode(
@@ -194,7 +183,7 @@ impl Worker {
         tally: &mut Tally,
     ) -> Vec<Routed> {
         let functions = PluginFunctions { functions: &pipeline.functions, warm: RefCell::new(&mut self.warm) };
-        let mut rendered = Vec::with_capacity(inputs.len() * rule.actions.len());
+        let mut routed = Vec::with_capacity(inputs.len() * rule.actions.len());
         for input in inputs {
             let message = input.message(chunk);
             let (node, rule_id) = (pipeline.node.as_str(), rule.name.as_str());
@@ -232,7 +221,10 @@ impl Worker {
                     let action = &pipeline.actions[*action];
                     let ack = if whole { promise.take() } else { promise.branch() };
                     match action.render(row, message) {
-                        Ok(record) => rendered.push((input.index, position, record, ack)),
+                        Ok(record) => {
+                            let draft = Draft { record, ack, charge: Charge::none() };
+                            routed.push(Routed { message: input.index, action: position, draft });
+                        }
                         Err(error) => {
                             action.ledger.accept(1);
                             action.ledger.charge().fail(FailCause::Template);
@@ -243,15 +235,15 @@ impl Worker {
                 }
             }
         }
+        // Accepted first, all of an action in one step: nothing is charged that the ledger does not know.
         for (position, action) in rule.actions.iter().enumerate() {
-            let n = rendered.iter().filter(|(_, of, ..)| *of == position).count();
+            let n = routed.iter().filter(|entry| entry.action == position).count();
             pipeline.actions[*action].ledger.accept(n);
         }
-        let charged = |(message, action, record, ack): (usize, usize, Record, AckHandle)| {
-            let charge = pipeline.actions[rule.actions[action]].ledger.charge();
-            Routed { message, action, draft: Draft { record, ack, charge } }
-        };
-        rendered.into_iter().map(charged).collect()
+        for entry in &mut routed {
+            entry.draft.charge = pipeline.actions[rule.actions[entry.action]].ledger.charge();
+        }
+        routed
     }
 }
 
@@ -290,26 +282,49 @@ impl Promise {
     }
 }
 
-/// What goes to each sink (its index), in the order of the messages.
+/// What goes to each sink, by its index.
 #[derive(Default)]
-struct Outbox(Vec<(usize, usize, Draft)>);
+struct Outbox(Vec<Parcel>);
+
+struct Parcel {
+    sink: usize,
+    entries: Vec<Routed>,
+    /// Entries of several rules, each rule's in the order of the messages.
+    mixed: bool,
+}
 
 impl Outbox {
-    fn push(&mut self, action: usize, message: usize, draft: Draft) {
-        self.0.push((action, message, draft));
+    /// Takes what one rule gives; `sinks` are those of its actions.
+    fn push(&mut self, sinks: &[usize], routed: Vec<Routed>) {
+        if let [only] = sinks {
+            return self.add(*only, routed);
+        }
+        let mut by_action: Vec<Vec<Routed>> = sinks.iter().map(|_| Vec::new()).collect();
+        for entry in routed {
+            by_action[entry.action].push(entry);
+        }
+        for (sink, entries) in sinks.iter().zip(by_action) {
+            self.add(*sink, entries);
+        }
     }
 
-    fn send(mut self, pipeline: &Pipeline) {
-        // Several rules may feed one sink; the sort is stable, and only a look when one did.
-        self.0.sort_by_key(|(action, message, _)| (*action, *message));
-        let mut entries = self.0.into_iter().peekable();
-        while let Some((action, _, first)) = entries.next() {
-            let mut drafts = Vec::with_capacity(1 + entries.len());
-            drafts.push(first);
-            while let Some((_, _, draft)) = entries.next_if(|(of, ..)| *of == action) {
-                drafts.push(draft);
+    fn add(&mut self, sink: usize, entries: Vec<Routed>) {
+        match self.0.iter_mut().find(|parcel| parcel.sink == sink) {
+            Some(parcel) => {
+                parcel.mixed = true;
+                parcel.entries.extend(entries);
             }
-            pipeline.actions[action].sink.send(&mut drafts);
+            None => self.0.push(Parcel { sink, entries, mixed: false }),
+        }
+    }
+
+    /// Each sink gets its records in the order of their messages.
+    fn send(self, pipeline: &Pipeline) {
+        for Parcel { sink, mut entries, mixed } in self.0 {
+            if mixed {
+                entries.sort_by_key(|entry| entry.message);
+            }
+            pipeline.actions[sink].sink.send(entries.into_iter().map(|entry| entry.draft));
         }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::PluginError;
-use super::outcome::{Outcome, Patch};
 use super::transform::Item;
+use super::verdict::{Patch, Verdict};
 use super::world::flat::exports::millstream::plugin::plugin_flat::{Messages, Outcomes};
 use crate::message::Client;
 
@@ -18,7 +18,7 @@ mod decode;
 #[cfg(test)]
 mod tests;
 
-pub(super) use decode::outcomes;
+pub(super) use decode::verdicts;
 
 const ROW_WORDS: usize = 24;
 const PAIR_WORDS: usize = 4;

@@ -16,9 +16,9 @@ use super::config::Limits;
 use super::engine::Engine;
 use super::error::PluginError;
 use super::function::{self, FunctionInfo};
-use super::outcome::Outcome;
 use super::store::{self, State};
 use super::transform::Item;
+use super::verdict::Verdict;
 use super::world::{self, Kind, Linked};
 use super::{flat, plain};
 use crate::units::{ByteSize, Millis};
@@ -263,8 +263,8 @@ impl Instance {
         &self.place.0
     }
 
-    /// Appends one outcome for each item. After an error `outcomes` may hold some of them.
-    pub(super) fn transform(&mut self, items: &[Item<'_>], outcomes: &mut Vec<Outcome>) -> Result<(), PluginError> {
+    /// Appends one verdict for each item. After an error `verdicts` may hold some of them.
+    pub(super) fn transform(&mut self, items: &[Item<'_>], verdicts: &mut Vec<Verdict>) -> Result<(), PluginError> {
         let guest = &self.place.0;
         let deadline = guest.limits.deadline;
         match &self.exports {
@@ -277,14 +277,14 @@ impl Instance {
                 if size as u64 > guest.limits.output.0 {
                     return Err(PluginError::OutputTooLarge { limit: guest.limits.output });
                 }
-                flat::outcomes(&mut self.scratch, answer, items.len(), outcomes)
+                flat::verdicts(&mut self.scratch, answer, items.len(), verdicts)
             }
             Exports::Plain(world) => {
                 let lent = plain::lend(items);
                 let messages = plain::messages(items, &lent);
                 let exports = world.millstream_plugin_plugin();
                 let answer = guest.call(&mut self.store, deadline, |store| exports.call_transform(store, &messages))?;
-                plain::outcomes(answer, items.len(), outcomes)
+                plain::verdicts(answer, items.len(), verdicts)
             }
             Exports::Function(_) => Err(PluginError::WrongKind { is: guest.kind.noun(), wanted: "transform" }),
         }

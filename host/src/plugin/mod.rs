@@ -25,7 +25,6 @@ mod error;
 mod flat;
 mod function;
 mod guest;
-mod outcome;
 mod plain;
 mod pool;
 mod registry;
@@ -33,6 +32,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod transform;
+mod verdict;
 mod world;
 
 pub use cache::ContentHash;
@@ -45,5 +45,6 @@ pub use function::FunctionInfo;
 pub use guest::{Description, Guest, GuestStatus, Instance};
 pub use pool::Warm;
 pub use registry::Registry;
-pub use transform::{Item, Verdict};
+pub use transform::Item;
+pub use verdict::{Patch, Verdict};
 pub use world::Kind;

@@ -1,10 +1,10 @@
-//! Host side of the plain transform world: items become WIT records, WIT outcomes become [`Outcome`]s.
+//! Host side of the plain transform world: items become WIT records, WIT outcomes become [`Verdict`]s.
 
 use bytes::Bytes;
 
 use super::error::PluginError;
-use super::outcome::{MAX_RECORDS, Outcome, Patch};
 use super::transform::Item;
+use super::verdict::{MAX_RECORDS, Patch, Verdict};
 use super::world::plain::millstream::plugin::types as wire;
 
 /// What has to be made before it can be lent to a call.
@@ -58,12 +58,12 @@ fn message<'a>(item: &'a Item<'_>, lent: &'a Lent<'a>) -> wire::Message<'a> {
     }
 }
 
-/// Checks what came back against the number of messages that went in, and appends one outcome for each. After an error
-/// `outcomes` may hold some of them.
-pub(super) fn outcomes(
+/// Checks what came back against the number of messages that went in, and appends one verdict for each. After an error
+/// `verdicts` may hold some of them.
+pub(super) fn verdicts(
     answer: Vec<wire::Outcome>,
     expected: usize,
-    outcomes: &mut Vec<Outcome>,
+    verdicts: &mut Vec<Verdict>,
 ) -> Result<(), PluginError> {
     if answer.len() != expected {
         return Err(PluginError::WrongOutcomeCount { expected, got: answer.len() });
@@ -74,26 +74,26 @@ pub(super) fn outcomes(
         return Err(PluginError::MalformedOutcome(format!("more than {MAX_RECORDS} records from one batch")));
     }
     for (n, outcome) in answer.into_iter().enumerate() {
-        outcomes.push(self::outcome(outcome, n)?);
+        verdicts.push(verdict(outcome, n)?);
     }
     Ok(())
 }
 
-fn outcome(outcome: wire::Outcome, n: usize) -> Result<Outcome, PluginError> {
+fn verdict(outcome: wire::Outcome, n: usize) -> Result<Verdict, PluginError> {
     Ok(match outcome {
-        wire::Outcome::Keep => Outcome::Keep,
-        wire::Outcome::Drop(reason) => Outcome::Drop(reason),
-        wire::Outcome::Refuse(reason) => Outcome::Refuse(reason),
+        wire::Outcome::Keep => Verdict::Keep,
+        wire::Outcome::Drop(reason) => Verdict::Drop(reason),
+        wire::Outcome::Refuse(reason) => Verdict::Refuse(reason),
         wire::Outcome::Replace(records) => {
             let mut patches = records.into_iter().map(|record| patch(record, n)).collect::<Result<Vec<_>, _>>()?;
             match patches.pop() {
                 None => {
                     return Err(PluginError::MalformedOutcome(format!("message {n}: replaced by nothing; use `drop`")));
                 }
-                Some(only) if patches.is_empty() => Outcome::One(only),
+                Some(only) if patches.is_empty() => Verdict::Change(only),
                 Some(last) => {
                     patches.push(last);
-                    Outcome::Many(patches)
+                    Verdict::Split(patches)
                 }
             }
         }
@@ -123,9 +123,9 @@ mod tests {
         wire::OutgoingResult { topic: topic.into(), key: None, value: None, headers: Vec::new(), timestamp: None }
     }
 
-    fn decode(answer: Vec<wire::Outcome>, expected: usize) -> Result<Vec<Outcome>, PluginError> {
+    fn decode(answer: Vec<wire::Outcome>, expected: usize) -> Result<Vec<Verdict>, PluginError> {
         let mut found = Vec::new();
-        outcomes(answer, expected, &mut found)?;
+        verdicts(answer, expected, &mut found)?;
         Ok(found)
     }
 
@@ -134,8 +134,8 @@ mod tests {
         let answer =
             vec![wire::Outcome::Replace(vec![record("a")]), wire::Outcome::Replace(vec![record("a"), record("b")])];
         let outcomes = decode(answer, 2).unwrap();
-        assert!(matches!(&outcomes[0], Outcome::One(patch) if patch.topic.as_deref() == Some("a")));
-        assert!(matches!(&outcomes[1], Outcome::Many(patches) if patches[1].topic.as_deref() == Some("b")));
+        assert!(matches!(&outcomes[0], Verdict::Change(patch) if patch.topic.as_deref() == Some("a")));
+        assert!(matches!(&outcomes[1], Verdict::Split(patches) if patches[1].topic.as_deref() == Some("b")));
     }
 
     #[test]

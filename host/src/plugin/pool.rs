@@ -11,8 +11,8 @@ use std::time::Instant;
 use super::error::PluginError;
 use super::function::FunctionInfo;
 use super::guest::{Guest, Instance};
-use super::outcome::Outcome;
-use super::transform::{Item, Verdict};
+use super::transform::Item;
+use super::verdict::Verdict;
 use crate::message::ClientId;
 use crate::units::ByteSize;
 
@@ -44,22 +44,22 @@ impl Warm {
         self.guest.functions()
     }
 
-    /// Takes all `items` and appends exactly one verdict for each to `out`, in order. Blocks for up to the deadline for
-    /// each part of 256 messages, and up to five times that for a part that fails.
-    pub fn transform(&mut self, items: &mut Vec<Item<'_>>, out: &mut Vec<Verdict>) {
+    /// Appends exactly one verdict for each of `items`, in order. Blocks for up to the deadline for each part of 256
+    /// messages, and up to five times that for a part that fails.
+    pub fn transform(&mut self, items: &[Item<'_>], verdicts: &mut Vec<Verdict>) {
         self.guest.counts.messages.fetch_add(items.len() as u64, Ordering::Relaxed);
-        let mut outcomes = Vec::with_capacity(items.len());
-        let mut rest = items.as_slice();
+        let before = verdicts.len();
+        verdicts.reserve(items.len());
+        let mut rest = items;
         while !rest.is_empty() {
             let (part, after) = rest.split_at(self.part_of(rest));
-            self.decide(part, &mut outcomes);
+            self.decide(part, verdicts);
             rest = after;
         }
-        let failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Failed(_))).count();
+        let failed = verdicts[before..].iter().filter(|verdict| matches!(verdict, Verdict::Failed(_))).count();
         if failed > 0 {
             self.guest.counts.failed.fetch_add(failed as u64, Ordering::Relaxed);
         }
-        out.extend(items.drain(..).zip(outcomes).map(|(item, outcome)| outcome.apply(item.record)));
     }
 
     /// How many of `items`, at least one, make a part that fits the guest's memory with room for its work.
@@ -73,49 +73,49 @@ impl Warm {
         fits.count().max(1)
     }
 
-    /// Appends one outcome for each item.
-    fn decide(&mut self, part: &[Item<'_>], outcomes: &mut Vec<Outcome>) {
+    /// Appends one verdict for each item.
+    fn decide(&mut self, part: &[Item<'_>], verdicts: &mut Vec<Verdict>) {
         if let Err(error) = self.guest.circuit.admit(Instant::now) {
-            return fail_all(part, &Arc::new(error), outcomes);
+            return fail_all(part, &Arc::new(error), verdicts);
         }
-        match self.try_transform(part, outcomes) {
+        match self.try_transform(part, verdicts) {
             Ok(()) => self.guest.circuit.succeeded(),
-            Err(error) => self.retry(part, &Arc::new(error), outcomes),
+            Err(error) => self.retry(part, &Arc::new(error), verdicts),
         }
     }
 
     /// One by one, for as long as the patience lasts.
-    fn retry(&mut self, part: &[Item<'_>], error: &Arc<PluginError>, outcomes: &mut Vec<Outcome>) {
-        let before = outcomes.len();
+    fn retry(&mut self, part: &[Item<'_>], error: &Arc<PluginError>, verdicts: &mut Vec<Verdict>) {
+        let before = verdicts.len();
         if part.len() > 1 && error.poisons_instance() {
             let give_up = Instant::now() + self.guest.limits().deadline.duration() * RETRY_DEADLINES;
             for item in part {
                 if Instant::now() >= give_up {
-                    outcomes.push(Outcome::Failed(error.clone()));
-                } else if let Err(own) = self.try_transform(std::slice::from_ref(item), outcomes) {
-                    outcomes.push(Outcome::Failed(Arc::new(own)));
+                    verdicts.push(Verdict::Failed(error.clone()));
+                } else if let Err(own) = self.try_transform(std::slice::from_ref(item), verdicts) {
+                    verdicts.push(Verdict::Failed(Arc::new(own)));
                 }
             }
         } else {
-            fail_all(part, error, outcomes);
+            fail_all(part, error, verdicts);
         }
-        if outcomes[before..].iter().any(|outcome| !matches!(outcome, Outcome::Failed(_))) {
+        if verdicts[before..].iter().any(|verdict| !matches!(verdict, Verdict::Failed(_))) {
             self.guest.circuit.succeeded();
         } else if error.poisons_instance() || matches!(**error, PluginError::GuestRefusedInit(_)) {
             self.guest.circuit.failed(error, only_client(part), Instant::now());
         }
     }
 
-    /// Appends one outcome for each item, or none.
-    fn try_transform(&mut self, items: &[Item<'_>], outcomes: &mut Vec<Outcome>) -> Result<(), PluginError> {
+    /// Appends one verdict for each item, or none.
+    fn try_transform(&mut self, items: &[Item<'_>], verdicts: &mut Vec<Verdict>) -> Result<(), PluginError> {
         if let [item] = items {
             let (size, limit) = (item.weight(), self.guest.limits().memory);
             if size > limit.as_usize() / 2 {
                 return Err(PluginError::MessageTooLarge { size: ByteSize(size as u64), limit });
             }
         }
-        let before = outcomes.len();
-        self.with_instance(|instance| instance.transform(items, outcomes)).inspect_err(|_| outcomes.truncate(before))
+        let before = verdicts.len();
+        self.with_instance(|instance| instance.transform(items, verdicts)).inspect_err(|_| verdicts.truncate(before))
     }
 
     /// Runs `body` on the warm instance; makes one if there is none, and throws it away if `body` fails in it.
@@ -139,8 +139,8 @@ impl Warm {
     }
 }
 
-fn fail_all(items: &[Item<'_>], error: &Arc<PluginError>, outcomes: &mut Vec<Outcome>) {
-    outcomes.extend(items.iter().map(|_| Outcome::Failed(error.clone())));
+fn fail_all(items: &[Item<'_>], error: &Arc<PluginError>, verdicts: &mut Vec<Verdict>) {
+    verdicts.extend(items.iter().map(|_| Verdict::Failed(error.clone())));
 }
 
 /// The client that sent all of these, if it is one.

@@ -124,8 +124,10 @@ pub(super) fn message(client: &str) -> Message {
     }
 }
 
-pub(super) fn item<'a>(message: &'a Message, value: &str) -> Item<'a> {
-    let record =
-        Record { topic: "out".into(), value: Some(Bytes::copy_from_slice(value.as_bytes())), ..Record::default() };
+pub(super) fn record(value: &str) -> Record {
+    Record { topic: "out".into(), value: Some(Bytes::copy_from_slice(value.as_bytes())), ..Record::default() }
+}
+
+pub(super) fn item<'a>(message: &'a Message, record: &'a Record) -> Item<'a> {
     Item { record, message, rule: "rule" }
 }

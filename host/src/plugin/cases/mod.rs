@@ -114,28 +114,36 @@ fn check(case: &Case, guest: &mut Result<Warm, PluginError>) -> Result<(), Probl
 fn transform(case: &MessageCase, expect: &Expect, warm: &mut Warm) -> Result<(), Problem> {
     let message = case.message().map_err(unusable)?;
     let record = case.record().map_err(unusable)?;
-    let mut items = vec![Item { record: record.clone(), message: &message, rule: &case.rule }];
+    let items = [Item { record: &record, message: &message, rule: &case.rule }];
     let mut verdicts = Vec::new();
-    warm.transform(&mut items, &mut verdicts);
+    warm.transform(&items, &mut verdicts);
     let Some(verdict) = verdicts.pop() else { return differs(expect, "nothing") };
-    match (expect, &verdict) {
-        (Expect::Keep, Verdict::Keep(_)) => Ok(()),
+    let patches = match (expect, verdict) {
+        (Expect::Keep, Verdict::Keep) => return Ok(()),
         (Expect::Drop(text), Verdict::Drop(reason)) | (Expect::Refuse(text), Verdict::Refuse(reason))
             if reason.contains(text) =>
         {
-            Ok(())
+            return Ok(());
         }
-        (Expect::Failed(kind), Verdict::Failed { error, .. }) if error.kind() == kind => Ok(()),
-        (Expect::Replace(expected), Verdict::Replace(records)) => {
-            if expected.len() != records.len() {
-                return differs(
-                    format!("{} records", expected.len()),
-                    format!("{}: {}", records.len(), shown(&verdict)),
-                );
-            }
-            expected.iter().zip(records).try_for_each(|(expected, got)| compare(expected, &record, got))
+        (Expect::Failed(kind), Verdict::Failed(error)) if error.kind() == kind => return Ok(()),
+        (Expect::Replace(_), Verdict::Change(patch)) => vec![patch],
+        (Expect::Replace(_), Verdict::Split(patches)) => patches,
+        (_, other) => return differs(expect, shown(&other)),
+    };
+    let changed = patches.into_iter().map(|patch| {
+        let mut changed = record.clone();
+        patch.apply(&mut changed);
+        changed
+    });
+    let records: Vec<_> = changed.collect();
+    match expect {
+        Expect::Replace(expected) if expected.len() == records.len() => {
+            expected.iter().zip(&records).try_for_each(|(expected, got)| compare(expected, &record, got))
         }
-        _ => differs(expect, shown(&verdict)),
+        Expect::Replace(expected) => {
+            differs(format!("{} records", expected.len()), format!("{}: {records:?}", records.len()))
+        }
+        _ => differs(expect, format!("replace by {records:?}")),
     }
 }
 
@@ -173,10 +181,11 @@ fn text(value: &Value) -> String {
 
 fn shown(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Keep(_) => "keep".into(),
-        Verdict::Replace(records) => format!("replace by {records:?}"),
+        Verdict::Keep => "keep".into(),
+        Verdict::Change(patch) => format!("replace by {patch:?}"),
+        Verdict::Split(patches) => format!("replace by {patches:?}"),
         Verdict::Drop(reason) => format!("drop with `{reason}`"),
         Verdict::Refuse(reason) => format!("refuse with `{reason}`"),
-        Verdict::Failed { error, .. } => format!("a failure: {error} ({})", error.kind()),
+        Verdict::Failed(error) => format!("a failure: {error} ({})", error.kind()),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! It must never trust a word: an offset, a count or a text that is wrong is an error, not a panic.
 
-use super::super::outcome::MAX_RECORDS;
-use super::{Arc, Bytes, NONE, Names, Outcome, Outcomes, PAIR_WORDS, Patch, PluginError, Scratch};
+use super::super::verdict::MAX_RECORDS;
+use super::{Arc, Bytes, NONE, Names, Outcomes, PAIR_WORDS, Patch, PluginError, Scratch, Verdict};
 
 const KEEP: u32 = 0;
 const REPLACE_ONE: u32 = 1;
@@ -20,12 +20,12 @@ const CLEAR_HEADERS: u32 = 1 << 5;
 const APPEND_HEADERS: u32 = 1 << 6;
 const KNOWN: u32 = (1 << 7) - 1;
 
-/// Appends one outcome for each of the `expected` messages. After an error `outcomes` may hold some of them.
-pub(in super::super) fn outcomes(
+/// Appends one verdict for each of the `expected` messages. After an error `verdicts` may hold some of them.
+pub(in super::super) fn verdicts(
     scratch: &mut Scratch,
     answer: Outcomes,
     expected: usize,
-    outcomes: &mut Vec<Outcome>,
+    verdicts: &mut Vec<Verdict>,
 ) -> Result<(), PluginError> {
     let mut reader =
         Reader { words: &answer.words, next: 0, arena: answer.arena.into(), names: &mut scratch.names, records: 0 };
@@ -34,8 +34,7 @@ pub(in super::super) fn outcomes(
         if got == expected {
             return Err(PluginError::WrongOutcomeCount { expected, got: expected + 1 });
         }
-        let outcome = reader.outcome().map_err(|flaw| reader.malformed(got, flaw))?;
-        outcomes.push(outcome);
+        verdicts.push(reader.verdict().map_err(|flaw| reader.malformed(got, flaw))?);
         got += 1;
     }
     if got < expected {
@@ -68,17 +67,17 @@ enum Flaw {
 }
 
 impl Reader<'_> {
-    fn outcome(&mut self) -> Result<Outcome, Flaw> {
+    fn verdict(&mut self) -> Result<Verdict, Flaw> {
         match self.word()? {
-            KEEP => Ok(Outcome::Keep),
-            REPLACE_ONE => Ok(Outcome::One(self.patch()?)),
+            KEEP => Ok(Verdict::Keep),
+            REPLACE_ONE => Ok(Verdict::Change(self.patch()?)),
             REPLACE_MANY => match self.word()? {
                 0 => Err(Flaw::Nothing),
                 // Not reserved in advance: the count is the guest's claim.
-                count => Ok(Outcome::Many((0..count).map(|_| self.patch()).collect::<Result<_, _>>()?)),
+                count => Ok(Verdict::Split((0..count).map(|_| self.patch()).collect::<Result<_, _>>()?)),
             },
-            DROP => Ok(Outcome::Drop(self.text()?.to_owned())),
-            REFUSE => Ok(Outcome::Refuse(self.text()?.to_owned())),
+            DROP => Ok(Verdict::Drop(self.text()?.to_owned())),
+            REFUSE => Ok(Verdict::Refuse(self.text()?.to_owned())),
             other => Err(Flaw::Kind(other)),
         }
     }

@@ -46,7 +46,7 @@ fn a_batch_is_written_as_the_format_says() {
         timestamp: Some(-2),
     };
     let rule = "rule";
-    let items: Vec<_> = messages.iter().map(|message| Item { record: record.clone(), message, rule }).collect();
+    let items: Vec<_> = messages.iter().map(|message| Item { record: &record, message, rule }).collect();
     let mut scratch = Scratch::default();
     // Twice: nothing of the first batch may be left in the second.
     scratch.encode(&items);
@@ -85,9 +85,9 @@ fn a_batch_is_written_as_the_format_says() {
     assert_eq!(words[3 + 16], words[3 + row + 16]);
 }
 
-fn decode(arena: &[u8], words: &[u32], expected: usize) -> Result<Vec<Outcome>, PluginError> {
+fn decode(arena: &[u8], words: &[u32], expected: usize) -> Result<Vec<Verdict>, PluginError> {
     let mut found = Vec::new();
-    outcomes(&mut Scratch::default(), Outcomes { arena: arena.into(), words: words.into() }, expected, &mut found)?;
+    verdicts(&mut Scratch::default(), Outcomes { arena: arena.into(), words: words.into() }, expected, &mut found)?;
     Ok(found)
 }
 
@@ -101,8 +101,8 @@ fn every_kind_of_outcome_is_read() {
         4, 5, 0, // refuse, without a word
     ];
     let mut outcomes = decode(b"tvvde", &words, 5).unwrap().into_iter();
-    assert!(matches!(outcomes.next(), Some(Outcome::Keep)));
-    let Some(Outcome::One(patch)) = outcomes.next() else { panic!("not one") };
+    assert!(matches!(outcomes.next(), Some(Verdict::Keep)));
+    let Some(Verdict::Change(patch)) = outcomes.next() else { panic!("not one") };
     let expected = Patch {
         topic: Some("t".into()),
         key: Some(None),
@@ -112,11 +112,11 @@ fn every_kind_of_outcome_is_read() {
         append_headers: vec![("t".into(), Some(Bytes::new()))],
     };
     assert_eq!(patch, expected);
-    let Some(Outcome::Many(patches)) = outcomes.next() else { panic!("not many") };
+    let Some(Verdict::Split(patches)) = outcomes.next() else { panic!("not many") };
     assert_eq!(patches[0], Patch { timestamp: Some(None), ..Patch::default() });
     assert_eq!(patches[1], Patch { clear_headers: true, ..Patch::default() });
-    assert!(matches!(outcomes.next(), Some(Outcome::Drop(reason)) if reason == "de"));
-    assert!(matches!(outcomes.next(), Some(Outcome::Refuse(reason)) if reason.is_empty()));
+    assert!(matches!(outcomes.next(), Some(Verdict::Drop(reason)) if reason == "de"));
+    assert!(matches!(outcomes.next(), Some(Verdict::Refuse(reason)) if reason.is_empty()));
     assert!(outcomes.next().is_none());
 }
 

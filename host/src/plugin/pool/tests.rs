@@ -1,6 +1,6 @@
 //! What a worker sees of guests that behave and of guests that do not.
 
-use super::super::testing::{ACCEPT, KEEP, flat, item, load, message, when_marked};
+use super::super::testing::{ACCEPT, KEEP, flat, item, load, message, record, when_marked};
 use super::super::{CircuitState, Engine, Limits, SITE_TAGS};
 use super::*;
 use crate::units::Millis;
@@ -17,16 +17,13 @@ fn warm(transform: &str) -> Warm {
 /// One word for each verdict.
 fn run(warm: &mut Warm, messages: &[(&str, &str)]) -> Vec<String> {
     let senders: Vec<_> = messages.iter().map(|(client, _)| message(client)).collect();
-    let mut items: Vec<_> = senders.iter().zip(messages).map(|(message, (_, value))| item(message, value)).collect();
+    let records: Vec<_> = messages.iter().map(|(_, value)| record(value)).collect();
+    let items: Vec<_> = senders.iter().zip(&records).map(|(message, record)| item(message, record)).collect();
     let mut verdicts = Vec::new();
-    warm.transform(&mut items, &mut verdicts);
-    assert!(items.is_empty());
+    warm.transform(&items, &mut verdicts);
     let word = |(verdict, (_, value)): (&Verdict, &(&str, &str))| match verdict {
-        Verdict::Keep(record) => format!("keep {}", String::from_utf8_lossy(record.value.as_deref().unwrap())),
-        Verdict::Failed { record, error } => {
-            assert_eq!(record.value.as_deref(), Some(value.as_bytes()), "a failed record comes back as it was");
-            error.kind().to_owned()
-        }
+        Verdict::Keep => format!("keep {value}"),
+        Verdict::Failed(error) => error.kind().to_owned(),
         other => format!("{other:?}"),
     };
     verdicts.iter().zip(messages).map(word).collect()
@@ -40,15 +37,18 @@ fn a_large_batch_comes_back_whole_and_in_order() {
     let mut warm = Warm::new(guest.clone());
     let sender = message("a");
     let count = 3 * MAX_BATCH + 1;
-    let mut items: Vec<_> = (0..count).map(|n| item(&sender, &n.to_string())).collect();
+    let records: Vec<_> = (0..count).map(|n| record(&n.to_string())).collect();
+    let items: Vec<_> = records.iter().map(|record| item(&sender, record)).collect();
     let mut verdicts = Vec::new();
-    warm.transform(&mut items, &mut verdicts);
+    warm.transform(&items, &mut verdicts);
     assert_eq!(verdicts.len(), count);
-    for (n, verdict) in verdicts.iter().enumerate() {
-        let Verdict::Replace(records) = verdict else { panic!("{verdict:?}") };
-        assert_eq!(records[0].value.as_deref(), Some(n.to_string().as_bytes()));
-        assert_eq!(&*records[0].headers[0].0, "site");
-        assert_eq!(records[0].headers[0].1.as_deref(), Some(&b"plant-7"[..]));
+    for (mut record, verdict) in records.clone().into_iter().zip(verdicts) {
+        let Verdict::Change(patch) = verdict else { panic!("{verdict:?}") };
+        let before = record.value.clone();
+        patch.apply(&mut record);
+        assert_eq!(record.value, before);
+        assert_eq!(&*record.headers[0].0, "site");
+        assert_eq!(record.headers[0].1.as_deref(), Some(&b"plant-7"[..]));
     }
     let status = guest.status();
     assert_eq!((status.messages, status.failed_messages, status.restarts, status.instances), (count as u64, 0, 0, 1));
