@@ -270,6 +270,38 @@ impl Drop for AckHandle {
     }
 }
 
+/// For the tests of whoever settles: waits as a connection does.
+#[cfg(test)]
+pub mod testing {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    /// Every outcome of `group`, as soon as all are settled; panics after half a minute.
+    pub fn outcomes(group: &AckGroup) -> Vec<Outcome> {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let settled: Option<Vec<_>> = (0..group.len()).map(|slot| group.outcome(slot)).collect();
+            if let Some(settled) = settled {
+                return settled;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "not settled");
+            if group.signal.poll_settled(&mut Context::from_waker(&waker)).is_pending() {
+                std::thread::park_timeout(left);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -157,6 +157,39 @@ pub struct Record {
     pub timestamp: Option<i64>,
 }
 
+/// Messages for the tests of whoever handles them.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// A client of MQTT 5 without a user name.
+    pub fn client(id: &str) -> Arc<Client> {
+        Arc::new(Client {
+            id: ClientId::new(id),
+            username: None,
+            peer: ([192, 0, 2, 7], 50123).into(),
+            version: ProtocolVersion::V5,
+            attrs: BTreeMap::new(),
+            hops: 0,
+        })
+    }
+
+    /// QoS 1, not retained, without properties.
+    pub fn message(client: &Arc<Client>, topic: &str, payload: &str) -> Message {
+        Message {
+            id: MessageId::next(1_700_000_000_000),
+            client: client.clone(),
+            topic: TopicName::new(topic).unwrap(),
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            dup: false,
+            properties: None,
+            received_at: 1_700_000_000_000,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

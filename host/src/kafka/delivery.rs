@@ -10,6 +10,7 @@ use rdkafka::producer::{Producer, PurgeConfig};
 use super::error::{describe, is_fatal};
 use super::native::{Code, Event};
 use super::producer::{ActionProducer, Shared};
+use crate::ledger::FailCause;
 
 /// How long to wait for an event before looking at the clock and at what waits.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -66,7 +67,7 @@ fn handle(shared: &Shared, event: Event<'_>) -> bool {
 /// A fatal error leaves an idempotent producer unusable: its records come back unsettled, so that their publishers
 /// send them again, and a fresh producer takes over.
 fn revive(shared: &Shared, dead: &ActionProducer) {
-    purge(shared, dead);
+    purge(shared, dead, FailCause::Kafka);
     if let Err(reason) = shared.replace_producer() {
         tracing::error!(action = shared.books.name, reason, "no new Kafka producer could be made; trying again");
         std::thread::park_timeout(PATIENCE);
@@ -78,7 +79,7 @@ fn give_up(shared: &Shared, producer: &ActionProducer) -> u64 {
     let late = window.in_flight() + window.waiting();
     drop(window);
     shared.books.give_up_waiting();
-    purge(shared, producer);
+    purge(shared, producer, FailCause::Shutdown);
     tracing::warn!(
         action = shared.books.name,
         late,
@@ -87,13 +88,13 @@ fn give_up(shared: &Shared, producer: &ActionProducer) -> u64 {
     late as u64
 }
 
-fn purge(shared: &Shared, producer: &ActionProducer) {
+fn purge(shared: &Shared, producer: &ActionProducer, cause: FailCause) {
     producer.producer().purge(PurgeConfig::default().queue().inflight());
     let until = Instant::now() + PURGE_PATIENCE;
     while producer.producer().in_flight_count() > 0 && Instant::now() < until {
         producer.poll(PATIENCE, |event| {
             if let Event::Reports(reports) = event {
-                shared.books.settle(reports);
+                shared.books.settle_with(reports, cause);
             }
         });
     }

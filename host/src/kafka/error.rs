@@ -31,11 +31,15 @@ pub(super) fn cause_of(code: Code) -> FailCause {
             FailCause::NotAuthorized
         }
         RD_KAFKA_RESP_ERR__QUEUE_FULL => FailCause::QueueFull,
-        RD_KAFKA_RESP_ERR__PURGE_QUEUE | RD_KAFKA_RESP_ERR__PURGE_INFLIGHT | RD_KAFKA_RESP_ERR__DESTROY => {
-            FailCause::Shutdown
-        }
+        _ if was_given_back(code) => FailCause::Shutdown,
         _ => FailCause::Kafka,
     }
+}
+
+/// Whether librdkafka was told to give the record up: Kafka said nothing about it.
+pub(super) fn was_given_back(code: Code) -> bool {
+    use Code::*;
+    matches!(code, RD_KAFKA_RESP_ERR__PURGE_QUEUE | RD_KAFKA_RESP_ERR__PURGE_INFLIGHT | RD_KAFKA_RESP_ERR__DESTROY)
 }
 
 /// What the publisher hears. After a shutdown it hears nothing, so that it keeps the message and sends it again.

@@ -14,7 +14,7 @@ use rdkafka::config::ClientConfig;
 
 use super::config::{AckLevel, ActionConfig, ConnectorConfig, OnFull};
 use super::delivery;
-use super::error::{KafkaError, cause_of, describe, outcome_of};
+use super::error::{KafkaError, cause_of, describe, outcome_of, was_given_back};
 use super::health::{Health, Status};
 use super::native::{Code, NativeProducer, Outgoing, Ticket};
 use super::options::{WINDOW_BYTES, WINDOW_MESSAGES, gate, producer_settings};
@@ -239,9 +239,15 @@ impl Books {
         }
     }
 
-    /// Ends the records of a run of delivery reports: the ledger first, so that whoever sees the acknowledgement also
-    /// sees it counted; then the acknowledgements, waking each connection once.
+    /// Ends the records of a run of delivery reports.
     pub(super) fn settle(&self, reports: &mut dyn Iterator<Item = (Ticket, Code)>) {
+        self.settle_with(reports, FailCause::Shutdown);
+    }
+
+    /// Ends the records of a run of delivery reports: the ledger first, so that whoever sees the acknowledgement also
+    /// sees it counted; then the acknowledgements, waking each connection once. `given_back` is the cause for records
+    /// that librdkafka was told to give up; their publishers hear nothing, and send them again.
+    pub(super) fn settle_with(&self, reports: &mut dyn Iterator<Item = (Ticket, Code)>, given_back: FailCause) {
         let mut window = self.window.lock();
         let landed: Vec<(InFlight, Code)> = reports
             .filter_map(|(ticket, code)| match window.land(ticket) {
@@ -261,7 +267,10 @@ impl Books {
                 charge.settled();
                 acks.push((ack, Outcome::Delivered));
             } else {
-                let cause = cause_of(code);
+                let (cause, outcome) = match was_given_back(code) {
+                    true => (given_back, Outcome::Failed),
+                    false => (cause_of(code), outcome_of(cause_of(code))),
+                };
                 tracing::debug!(
                     action = self.name,
                     cause = cause.label(),
@@ -269,7 +278,7 @@ impl Books {
                     "record not delivered"
                 );
                 charge.fail(cause);
-                acks.push((ack, outcome_of(cause)));
+                acks.push((ack, outcome));
             }
         }
         if delivered > 0 {

@@ -2,7 +2,6 @@
 //! tested in the `tests` package.
 
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use rdkafka::types::RDKafkaApiKey;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::*;
+use crate::ack::testing::outcomes;
 use crate::ack::{AckGroup, AckSignal, Outcome, Refusal};
 use crate::ledger::{FailCause, Ledger};
 use crate::message::Record;
@@ -20,13 +20,6 @@ use crate::message::Record;
 const TOPIC: &str = "out";
 /// Nothing here takes that long; only a test that fails does.
 const LONG: Duration = Duration::from_secs(30);
-
-struct Unpark(std::thread::Thread);
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
 
 /// A sink, its promises, and what it counts.
 struct Bench {
@@ -58,22 +51,6 @@ impl Bench {
         let draft = |(slot, record)| Draft { record, ack: group.handle(slot), charge: self.ledger.charge() };
         self.sink.send(records.into_iter().enumerate().map(draft));
         group
-    }
-
-    /// Waits until all of `group` is settled; wakes by the signal, as a connection does.
-    fn outcomes(&self, group: &AckGroup) -> Vec<Outcome> {
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let until = Instant::now() + LONG;
-        loop {
-            let settled: Option<Vec<_>> = (0..group.len()).map(|slot| group.outcome(slot)).collect();
-            if let Some(settled) = settled {
-                return settled;
-            }
-            assert!(Instant::now() < until, "not settled: {:?}", self.ledger.counts());
-            if self.signal.poll_settled(&mut Context::from_waker(&waker)).is_pending() {
-                std::thread::park_timeout(LONG);
-            }
-        }
     }
 }
 
@@ -108,7 +85,7 @@ fn records_arrive_as_they_were_and_in_order_and_are_acknowledged() {
     let mut sent: Vec<Record> = (0..5000).map(record).collect();
     sent.extend([tombstone, empty]);
     let group = bench.send(sent.clone());
-    assert!(bench.outcomes(&group).iter().all(|outcome| *outcome == Outcome::Delivered));
+    assert!(outcomes(&group).iter().all(|outcome| *outcome == Outcome::Delivered));
     let counts = bench.ledger.counts();
     assert!(counts.balanced());
     assert_eq!((counts.accepted, counts.delivered, counts.pending), (5002, 5002, 0));
@@ -152,7 +129,7 @@ fn nothing_is_acknowledged_while_kafka_is_away_and_nothing_is_lost_when_it_comes
     assert!((0..100).all(|slot| group.outcome(slot).is_none()));
     assert_eq!(bench.ledger.counts().pending, 100);
     kafka.0.broker_up(1).unwrap();
-    assert!(bench.outcomes(&group).iter().all(|outcome| *outcome == Outcome::Delivered));
+    assert!(outcomes(&group).iter().all(|outcome| *outcome == Outcome::Delivered));
     wait_for("the return is noticed", || bench.sink.status().state == State::Connected);
 }
 
@@ -161,10 +138,10 @@ fn what_kafka_refuses_is_refused_to_the_publisher_and_counted_by_cause() {
     let kafka = EmbeddedKafka::start(&[TOPIC]).unwrap();
     let bench = Bench::start(&kafka.bootstrap_hosts(), "");
     let fine = bench.send(vec![record(0)]);
-    assert_eq!(bench.outcomes(&fine), [Outcome::Delivered]);
+    assert_eq!(outcomes(&fine), [Outcome::Delivered]);
     kafka.0.request_errors(RDKafkaApiKey::Produce, &[Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
     let refused = bench.send(vec![record(1)]);
-    assert_eq!(bench.outcomes(&refused), [Outcome::Refused(Refusal::NotAuthorized)]);
+    assert_eq!(outcomes(&refused), [Outcome::Refused(Refusal::NotAuthorized)]);
     let counts = bench.ledger.counts();
     assert_eq!((counts.failed(FailCause::NotAuthorized), counts.delivered), (1, 1));
     assert!(counts.balanced());
@@ -179,7 +156,7 @@ fn passing_errors_of_kafka_are_nobodys_business() {
         &[Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS],
     );
     let group = bench.send((0..10).map(record).collect());
-    assert!(bench.outcomes(&group).iter().all(|outcome| *outcome == Outcome::Delivered));
+    assert!(outcomes(&group).iter().all(|outcome| *outcome == Outcome::Delivered));
 }
 
 #[test]
@@ -190,7 +167,7 @@ fn a_sync_query_that_takes_too_long_is_refused() {
     let action = "type = \"kafka_producer\"\nconnector = \"c\"\n[parameters]\ntopic = \"out\"\nquery_mode = \"sync\"\nsync_query_timeout = \"300ms\"\n";
     let bench = Bench::with(&connector, action);
     let group = bench.send(vec![record(0)]);
-    assert_eq!(bench.outcomes(&group), [Outcome::Refused(Refusal::ImplementationSpecific)]);
+    assert_eq!(outcomes(&group), [Outcome::Refused(Refusal::ImplementationSpecific)]);
     assert_eq!(bench.ledger.counts().failed(FailCause::Timeout), 1);
 }
 
@@ -200,7 +177,7 @@ fn received_is_acknowledged_without_kafka() {
     kafka.0.broker_down(1).unwrap();
     let bench = Bench::start(&kafka.bootstrap_hosts(), "ack = \"received\"");
     let group = bench.send(vec![record(0)]);
-    assert_eq!(bench.outcomes(&group), [Outcome::Delivered]);
+    assert_eq!(outcomes(&group), [Outcome::Delivered]);
     assert_eq!(bench.ledger.counts().pending, 1);
 }
 
@@ -212,7 +189,7 @@ fn at_the_end_what_is_late_is_named_and_not_acknowledged() {
     let group = bench.send((0..50).map(record).collect());
     bench.sink.stop(Instant::now() + Duration::from_millis(100));
     assert_eq!(bench.sink.join(), 50);
-    assert!(bench.outcomes(&group).iter().all(|outcome| *outcome == Outcome::Failed));
+    assert!(outcomes(&group).iter().all(|outcome| *outcome == Outcome::Failed));
     let counts = bench.ledger.counts();
     assert_eq!((counts.failed(FailCause::Shutdown), counts.pending), (50, 0));
     assert!(counts.balanced());
@@ -228,5 +205,5 @@ fn a_long_linger_does_not_hold_up_the_end() {
     let group = bench.send(vec![record(0)]);
     bench.sink.stop(Instant::now() + LONG);
     assert_eq!(bench.sink.join(), 0);
-    assert_eq!(bench.outcomes(&group), [Outcome::Delivered]);
+    assert_eq!(outcomes(&group), [Outcome::Delivered]);
 }

@@ -2,26 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
-use std::time::{Duration, Instant};
 
 use super::*;
+use crate::ack::testing::outcomes;
 use crate::ack::{AckGroup, AckSignal, Outcome, Refusal};
 use crate::event::{EventKind, Fact, Occurrence};
 use crate::kafka::{ActionConfig, ConnectorConfig, EmbeddedKafka};
 use crate::ledger::{Counts, FailCause};
-use crate::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
-use crate::topic::TopicName;
-
-/// Nothing here takes that long; only a test that fails does.
-const LONG: Duration = Duration::from_secs(30);
-
-struct Unpark(std::thread::Thread);
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
+use crate::message::Client;
+use crate::message::testing::{client, message};
 
 #[derive(Clone, Default)]
 struct Wanted {
@@ -85,42 +74,13 @@ impl Bench {
     /// Publishes one message each and waits for what becomes of them.
     fn publish(&self, messages: &[(&str, &str)]) -> Vec<Outcome> {
         let group = AckGroup::open(messages.len(), &self.signal);
-        let client = Arc::new(Client {
-            id: ClientId::new("c1"),
-            username: None,
-            peer: ([127, 0, 0, 1], 1).into(),
-            version: ProtocolVersion::V5,
-            attrs: BTreeMap::new(),
-            hops: 0,
-        });
+        let client = client("c1");
         let inbound = |(slot, (topic, payload)): (usize, &(&str, &str))| {
-            let message = Message {
-                id: MessageId::next(1_700_000_000_000),
-                client: client.clone(),
-                topic: TopicName::new(topic).unwrap(),
-                payload: payload.as_bytes().to_vec().into(),
-                qos: QoS::AtLeastOnce,
-                retain: false,
-                dup: false,
-                properties: None,
-                received_at: 1_700_000_000_000,
-            };
-            Inbound::new(message, group.handle(slot))
+            Inbound::new(message(&client, topic, payload), group.handle(slot))
         };
         let mut batch = messages.iter().enumerate().map(inbound).collect();
         assert_eq!(self.ingress.try_submit(self.ingress.shard_of(&client.id), &mut batch), Ok(true));
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let until = Instant::now() + LONG;
-        loop {
-            let settled: Option<Vec<_>> = (0..group.len()).map(|slot| group.outcome(slot)).collect();
-            if let Some(settled) = settled {
-                return settled;
-            }
-            assert!(Instant::now() < until, "not settled");
-            if self.signal.poll_settled(&mut Context::from_waker(&waker)).is_pending() {
-                std::thread::park_timeout(LONG);
-            }
-        }
+        outcomes(&group)
     }
 
     fn counts(&self, action: &str) -> Counts {

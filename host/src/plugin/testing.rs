@@ -1,14 +1,12 @@
 //! Small guests and messages for the tests of this module. The guests are written in WebAssembly text, so that a test
 //! can do what no SDK would.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{Engine, Guest, Item, Limits, PluginError};
-use crate::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS, Record};
-use crate::topic::TopicName;
+use crate::message::{Message, Record, testing};
 
 /// A component for the flat world. `transform` is the body of a core function with the locals of the canonical ABI
 /// (`$arena $arena_len $words $words_len`), a scratch `$i`, and an `i32` result: the address of arena, length, words,
@@ -103,25 +101,7 @@ pub(super) fn load(bytes: &[u8], limits: Limits) -> Result<Arc<Guest>, PluginErr
 }
 
 pub(super) fn message(client: &str) -> Message {
-    let client = Client {
-        id: ClientId::new(client),
-        username: None,
-        peer: "192.0.2.7:50123".parse().unwrap(),
-        version: ProtocolVersion::V5,
-        attrs: BTreeMap::new(),
-        hops: 0,
-    };
-    Message {
-        id: MessageId::next(0),
-        client: Arc::new(client),
-        topic: TopicName::new("t/1").unwrap(),
-        payload: Bytes::new(),
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        dup: false,
-        properties: None,
-        received_at: 0,
-    }
+    testing::message(&testing::client(client), "t/1", "")
 }
 
 pub(super) fn record(value: &str) -> Record {
