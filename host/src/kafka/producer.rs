@@ -174,14 +174,10 @@ impl Books {
             }
         }
         drop(window);
-        let mut departures = departures.into_iter();
-        while let Some(departure) = departures.next() {
-            if let Err(departure) = self.hand_over(producer, departure) {
-                let mut window = self.window.lock();
-                departures.rev().for_each(|departure| window.put_back(departure, now));
-                window.put_back(departure, now);
-                return;
-            }
+        let gone = departures.iter().take_while(|departure| self.hand_over(producer, departure)).count();
+        if gone < departures.len() {
+            let mut window = self.window.lock();
+            departures.drain(gone..).rev().for_each(|departure| window.put_back(departure, now));
         }
     }
 
@@ -196,14 +192,9 @@ impl Books {
             let now = Instant::now();
             // Handing over is done without the lock; the run keeps others from passing it.
             let Some(mut run) = self.window.lock().begin_run(now) else { return };
-            let mut refused = false;
-            while let Some(departure) = run.departures.pop_front() {
-                if let Err(departure) = self.hand_over(producer, departure) {
-                    run.departures.push_front(departure);
-                    refused = true;
-                    break;
-                }
-            }
+            let gone = run.departures.iter().take_while(|departure| self.hand_over(producer, departure)).count();
+            run.departures.drain(..gone);
+            let refused = !run.departures.is_empty();
             self.window.lock().end_run(run, now);
             if refused {
                 return;
@@ -211,10 +202,10 @@ impl Books {
         }
     }
 
-    /// Gives one record to librdkafka. It comes back when no record can be taken at the moment; a record that is itself
-    /// to blame is settled here.
-    fn hand_over(&self, producer: &ActionProducer, departure: Departure) -> Result<(), Departure> {
-        let Departure { ticket, record, partition } = &departure;
+    /// Gives one record to librdkafka. False when no record can be taken at the moment; a record that is itself to blame
+    /// is settled here.
+    fn hand_over(&self, producer: &ActionProducer, departure: &Departure) -> bool {
+        let Departure { ticket, record, partition } = departure;
         let outgoing = Outgoing {
             topic: &record.topic,
             partition: *partition,
@@ -225,16 +216,16 @@ impl Books {
             ticket: *ticket,
         };
         match producer.produce(&outgoing) {
-            Ok(()) => Ok(()),
+            Ok(()) => true,
             Err(Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) if partition.is_some() => {
                 // The topic was made anew with fewer; until the next probe librdkafka chooses.
                 self.window.lock().set_partitions(&[]);
-                Err(departure)
+                false
             }
-            Err(code) if is_passing(code) => Err(departure),
+            Err(code) if is_passing(code) => false,
             Err(code) => {
                 self.settle(&mut std::iter::once((*ticket, code)));
-                Ok(())
+                true
             }
         }
     }

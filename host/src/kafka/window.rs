@@ -7,7 +7,6 @@
 //! Lane 0 is for records whose partition librdkafka chooses: of topics that a template names, and before the number of
 //! partitions is known. Lane n + 1 is partition n.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::config::{OnFull, PartitionStrategy};
@@ -77,7 +76,7 @@ pub(super) struct Departure {
 #[derive(Debug)]
 pub(super) struct Run {
     lane: LaneId,
-    pub(super) departures: VecDeque<Departure>,
+    pub(super) departures: Vec<Departure>,
 }
 
 /// The bounds of a window.
@@ -182,7 +181,7 @@ impl Window {
         let Some(available) = self.relay.take() else { return };
         // Lane 0 has what came last.
         self.lanes.rotate_left(1);
-        let lanes = std::mem::replace(&mut self.lanes, vec![]);
+        let lanes = std::mem::take(&mut self.lanes);
         self.lanes.resize_with(available.len() + 1, Lane::default);
         self.available = available;
         for mut lane in lanes {
@@ -361,14 +360,14 @@ impl Window {
         for _ in 0..self.lanes.len() {
             self.turn = (self.turn + 1) % self.lanes.len();
             let lane = LaneId(self.turn as u32);
-            let mut departures = VecDeque::new();
+            let mut departures = Vec::new();
             while departures.len() < RUN
                 && let Some(first) = self.lanes[lane.index()].first()
                 && self.may_go(lane, first.weight, now)
                 && let Some(Waiting { draft, weight, .. }) = self.lanes[lane.index()].pop()
             {
                 self.waiting -= 1;
-                departures.push_back(self.depart(lane, draft, weight, now));
+                departures.push(self.depart(lane, draft, weight, now));
             }
             if !departures.is_empty() {
                 self.lanes[lane.index()].begin_hand_over();
@@ -383,7 +382,7 @@ impl Window {
         if let Some(lane) = self.lanes.get_mut(run.lane.index()) {
             lane.end_hand_over();
         }
-        while let Some(departure) = run.departures.pop_back() {
+        while let Some(departure) = run.departures.pop() {
             self.put_back(departure, now);
         }
     }

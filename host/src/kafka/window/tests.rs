@@ -67,7 +67,7 @@ fn take(window: &mut Window, draft: Draft, now: Instant) -> Option<Departure> {
 fn sent(window: &mut Window, now: Instant) -> Vec<Departure> {
     let mut all = Vec::new();
     while let Some(mut run) = window.begin_run(now) {
-        all.extend(run.departures.drain(..));
+        all.append(&mut run.departures);
         window.end_run(run, now);
     }
     all
@@ -160,7 +160,7 @@ fn what_is_left_of_a_run_goes_first_next_time() {
     }
     window.land(out.ticket).unwrap();
     let mut run = window.begin_run(later).unwrap();
-    let first = run.departures.pop_front().unwrap();
+    let first = run.departures.remove(0);
     assert!(window.begin_run(later).is_none(), "nothing passes a run");
     window.end_run(run, later);
     window.land(first.ticket).unwrap();
