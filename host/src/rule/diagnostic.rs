@@ -139,16 +139,23 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     ranked.filter(|(mistakes, _)| *mistakes <= patience).min().map(|(_, name)| name)
 }
 
-/// Letters inserted, left out or replaced.
+/// Letters inserted, left out, replaced, or two neighbours swapped.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut above: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut before = None;
     for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        let mut next = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut least = (row[j] + usize::from(x != *y)).min(row[j + 1] + 1).min(next[j] + 1);
+            if j > 0 && before == Some(*y) && b[j - 1] == x {
+                least = least.min(above[j - 1] + 1);
+            }
+            next.push(least);
         }
+        above = std::mem::replace(&mut row, next);
+        before = Some(x);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -180,6 +187,8 @@ mod tests {
     fn finds_what_was_meant() {
         assert_eq!(nearest("LOWER", ["upper", "lower"]), Some("lower"));
         assert_eq!(nearest("uper", ["upper", "lower"]), Some("upper"));
+        assert_eq!(nearest("form", ["FROM", "WHERE"]), Some("FROM"));
+        assert_eq!(nearest("clinetid", ["clientid", "client_attrs"]), Some("clientid"));
         assert_eq!(nearest("format", ["upper", "lower"]), None);
     }
 }

@@ -27,6 +27,8 @@ pub enum Token {
     Punctuation(char),
     Div,
     Mod,
+    /// A character without a meaning, complained of already.
+    Bad,
     End,
 }
 
@@ -102,7 +104,7 @@ pub fn tokenize(sql: &str, problems: &mut Vec<Diagnostic>) -> Vec<(Token, Span)>
                 match code {
                     Code::Number => tokens.push((Token::Integer(String::from("0")), span.clone())),
                     Code::Text => tokens.push((Token::Text(String::new()), span.clone())),
-                    _ => {}
+                    _ => tokens.push((Token::Bad, span.clone())),
                 }
                 let mut problem = Diagnostic::new(code, span, message);
                 problem.hint = hint.map(String::from);

@@ -58,7 +58,7 @@ impl Parser {
             Body::Foreach { fields, each, incase }
         } else {
             let problem = self.unexpected("SELECT or FOREACH");
-            self.note(problem);
+            self.note(self.explain(problem));
             return None;
         };
         let has_from = self.take_keyword(Keyword::From);
@@ -83,20 +83,22 @@ impl Parser {
         Some(Statement { body, sources, condition })
     }
 
-    /// A hint for words that other dialects have.
+    /// A hint for words that other dialects have, and for misspelled keywords; either may have been taken for an alias.
     fn explain(&self, problem: Diagnostic) -> Diagnostic {
+        let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        let here = (self.peek().clone(), self.span());
+        for (token, span) in [Some(&here), before].into_iter().flatten() {
+            let Token::Name { text, quoted: false } = token else { continue };
+            let Some(hint) = foreign(text).map(String::from).or_else(|| misspelled(text)) else { continue };
+            let message = match *span == here.1 {
+                true => problem.message,
+                false => format!("`{}` cannot stand here", shorten(text)),
+            };
+            return Diagnostic::new(problem.code, span.clone(), message).with_hint(hint);
+        }
         match self.peek() {
             Token::Keyword(Keyword::Do) => problem.with_hint("DO stands before INCASE"),
             Token::Keyword(Keyword::Where | Keyword::From) => problem.with_hint("the order is FROM, then WHERE"),
-            Token::Name { text, quoted: false } => {
-                const FOREIGN: [&str; 9] =
-                    ["is", "like", "between", "group", "order", "limit", "join", "having", "null"];
-                if FOREIGN.contains(&text.to_ascii_lowercase().as_str()) {
-                    return problem
-                        .with_hint("there is no such clause; for null use is_null(x), for patterns regex_match(x, p)");
-                }
-                problem
-            }
             _ => problem,
         }
     }
@@ -188,6 +190,7 @@ impl Parser {
 
     /// A name and its steps; the next token is a name.
     fn path(&mut self) -> Parsed<Path> {
+        let start = self.span().start;
         let (name, quoted) = match self.next() {
             Token::Name { text, quoted } => (text, quoted),
             _ => unreachable!("the caller has seen a name"),
@@ -209,7 +212,7 @@ impl Parser {
         }
         if !path.steps.is_empty() && !path.quoted && matches!(path.name.as_str(), "true" | "false") {
             let message = "a boolean has no parts; put the name in double quotes if it is one";
-            return self.fail(Diagnostic::new(Code::Syntax, self.span(), message));
+            return self.fail(Diagnostic::new(Code::Syntax, start..self.end(), message));
         }
         Ok(path)
     }
@@ -229,6 +232,8 @@ impl Parser {
             }
             Token::Keyword(_) | Token::Div | Token::Mod => {
                 let problem = self.unexpected("a key").with_hint("put a key that is a reserved word in double quotes");
+                // It was meant as a key; no clause begins here.
+                self.at += 1;
                 self.fail(problem)
             }
             _ => {
@@ -332,6 +337,8 @@ impl Parser {
 
     fn unexpected(&self, expected: &str) -> Diagnostic {
         let found = match self.peek() {
+            // Complained of by the lexer; `note` drops this.
+            Token::Bad => return Diagnostic::new(Code::Character, self.span(), ""),
             Token::End => String::from("the rule ends here"),
             Token::Keyword(keyword) => format!("unexpected {}", keyword_text(*keyword)),
             Token::Name { text, .. } => format!("unexpected name `{}`", shorten(text)),
@@ -348,7 +355,7 @@ impl Parser {
     }
 
     fn note(&mut self, problem: Diagnostic) {
-        if self.problems.len() < MAX_PROBLEMS {
+        if self.problems.len() < MAX_PROBLEMS && problem.code != Code::Character {
             self.problems.push(problem);
         }
     }
@@ -380,6 +387,26 @@ impl Parser {
             self.at += 1;
         }
     }
+}
+
+/// What to write instead of a word of another dialect.
+fn foreign(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "is" | "null" => "there is no such clause; use is_null(x), or is_null_var(x) for JSON's null too",
+        "like" => "there is no such clause; use regex_match(x, pattern), or topic =~ 'filter' for topics",
+        "between" => "there is no such clause; use x >= a AND x <= b",
+        "group" | "order" | "limit" | "join" | "having" | "union" => {
+            "there is no such clause; a rule sees one message at a time"
+        }
+        _ => return None,
+    })
+}
+
+/// The keyword of a clause that a word was probably meant to be. Short keywords resemble too many names.
+fn misspelled(word: &str) -> Option<String> {
+    const CLAUSES: [&str; 5] = ["SELECT", "FOREACH", "INCASE", "FROM", "WHERE"];
+    let near = super::diagnostic::nearest(word, CLAUSES)?;
+    Some(format!("did you mean {near}?"))
 }
 
 fn count_brackets(token: &Token, open: &mut usize) {

@@ -27,7 +27,7 @@ fn golden_cases() {
             }
         }
     }
-    assert!(ran > 150, "only {ran} cases found");
+    assert!(ran > 1500, "only {ran} cases found");
     assert!(failed.is_empty(), "{} of {ran} cases:\n{}", failed.len(), failed.join("\n"));
 }
 
@@ -44,8 +44,21 @@ fn golden(line: &str) -> Result<(), String> {
             Ok(_) => Vec::new(),
             Err(problems) => problems,
         };
-        let found: Vec<Value> = problems.iter().map(|problem| Value::str(problem.code.as_str())).collect();
-        return if found == **expected { Ok(()) } else { differ(format!("{problems:?}")) };
+        let sql = text("sql").unwrap_or_default();
+        let codes: Vec<Value> = problems.iter().map(|problem| Value::str(problem.code.as_str())).collect();
+        // Which part of the text is underlined, and a part of the hint.
+        let places: Vec<Value> = problems.iter().map(|problem| Value::str(&sql[problem.span.clone()])).collect();
+        let same_places = case.get(b"places").is_none_or(|wanted| *wanted == Value::list(places));
+        let hinted = |(problem, wanted): (&Diagnostic, &Value)| {
+            let wanted = String::from_utf8_lossy(&wanted.text().unwrap_or_default()).into_owned();
+            problem.hint.as_deref().unwrap_or_default().contains(&wanted)
+        };
+        let same_hints = match case.get(b"hints") {
+            Some(Value::List(wanted)) => problems.iter().zip(wanted.iter()).all(hinted),
+            _ => true,
+        };
+        let same = codes == **expected && same_places && same_hints;
+        return if same { Ok(()) } else { differ(format!("{problems:?}")) };
     }
     let answer = tester::run_line(line);
     let found = Value::from_json(answer.as_bytes()).map_err(|error| error.to_string())?;

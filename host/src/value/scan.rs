@@ -137,8 +137,9 @@ impl Node {
         }
         match value {
             Value::Str(text) => {
+                // What a text holds may be a text again; each is shorter than the one before.
                 if let Ok(inner) = Value::from_json_shared(text) {
-                    self.fill_decoded(&inner, slots);
+                    self.fill_from(&inner, slots);
                 }
             }
             _ => self.fill_decoded(value, slots),

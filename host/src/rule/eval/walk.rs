@@ -42,7 +42,8 @@ impl<'a> Root<'a> {
 pub(super) fn walk<'a>(start: Cow<'a, Value>, steps: &[Step], root: Root<'_>) -> Cow<'a, Value> {
     let mut here = start;
     for step in steps {
-        if let Value::Str(text) = &*here {
+        // What a text holds may be a text again; each is shorter than the one before.
+        while let Value::Str(text) = &*here {
             match Value::from_json_shared(text) {
                 Ok(inner) => here = Cow::Owned(inner),
                 Err(_) => return Cow::Owned(Value::Undefined),

@@ -233,17 +233,18 @@ impl Parser {
                 let (from, to) = self.range(&from, &to)?;
                 Kind::Range(from, to)
             }
-            Token::Punctuation('[') => return self.list(place),
+            Token::Punctuation('[') => return self.list(),
             Token::Punctuation('(') => return self.parenthesised(place),
             Token::Keyword(Keyword::Case) => return self.nested(Parser::case),
             Token::Name { .. } => return self.named(),
             Token::Div | Token::Mod => {
                 let name = if *self.peek() == Token::Div { "div" } else { "mod" };
-                self.at += 1;
-                if *self.peek() != Token::Punctuation('(') {
-                    let problem = self.unexpected("a value on the left of the operator");
+                if self.tokens.get(self.at + 1).is_none_or(|(next, _)| *next != Token::Punctuation('(')) {
+                    let hint = "it is a reserved word; put a name that is one in double quotes";
+                    let problem = self.unexpected("a value").with_hint(hint);
                     return self.fail(problem);
                 }
+                self.at += 1;
                 return self.call(Callee::Name(name.to_string()), start);
             }
             _ => {
@@ -267,7 +268,7 @@ impl Parser {
         Ok(Node { class, ..inner })
     }
 
-    fn list(&mut self, place: Place) -> Parsed<Node> {
+    fn list(&mut self) -> Parsed<Node> {
         let start = self.span().start;
         self.at += 1;
         let mut items = Vec::new();
@@ -277,7 +278,7 @@ impl Parser {
             if items.is_empty() && *self.peek() == Token::Punctuation(']') {
                 break;
             }
-            let item = self.any(if place == Place::Condition { Place::Value } else { place })?;
+            let item = self.any(Place::Value)?;
             let barred = [Class::Case, Class::Condition, Class::Comparison];
             self.reject(&item, &barred, "only plain values may stand in a list")?;
             height = height.max(item.height);
