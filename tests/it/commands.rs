@@ -51,6 +51,32 @@ fn a_bad_configuration_is_refused_with_file_line_and_the_nearest_right_name() {
 }
 
 #[test]
+fn check_warns_of_what_never_fires_and_of_placeholders_without_a_field() {
+    let config = good().replace("SELECT * FROM", "SELECT payload.temp AS temp FROM").replace("t/#", "$share/g/t");
+    let config = config.replace("[rules.all]", "[actions.sink.parameters.message]\nkey = \"${tmep}\"\n[rules.all]");
+    let ended = check(&config);
+    assert_eq!(ended.code, Some(0), "warnings are no errors: {ended:?}");
+    let said = ended.stdout + &ended.stderr;
+    for (at, part) in [("$share/g/t", "R0106"), ("${tmep}", "did you mean `temp`?")] {
+        let line = format!("edge.toml:{}", line_of(&config, at));
+        assert!(said.contains(&line) && said.contains(part), "no {line} or no {part} in\n{said}");
+    }
+}
+
+#[test]
+fn sql_explain_says_what_is_read() {
+    let sql = "SELECT *, payload.a AS a FROM \"t/#\" WHERE payload.b.c > 1";
+    let ended = millstream(&["sql", "explain", "--sql", sql], "");
+    assert!(ended.stdout.contains("scanned once for 2 paths: payload.a, payload.b.c"), "{ended:?}");
+    let json = millstream(&["sql", "explain", "--json", "--sql", sql], "").stdout;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["payload"]["scanned_for"], json!(["payload.a", "payload.b.c"]), "{json}");
+    let ended = millstream(&["sql", "explain", "--sql", "SELECT a form \"t\""], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("did you mean FROM?") && ended.stdout.contains("^^^^"), "{ended:?}");
+}
+
+#[test]
 fn serve_does_not_start_with_a_bad_configuration() {
     let scratch = Scratch::new("serve");
     let file = scratch.write("edge.toml", &good().replace("[listeners.tcp]", "[listner.tcp]"));
@@ -63,7 +89,9 @@ fn serve_does_not_start_with_a_bad_configuration() {
 #[test]
 fn a_command_that_does_not_exist_is_a_usage_error_and_every_command_has_an_example() {
     assert_eq!(millstream(&["serv"], "").code, Some(2));
-    for command in [&["serve"][..], &["check"], &["sql", "test"], &["plugin", "inspect"], &["plugin", "test"]] {
+    for command in
+        [&["serve"][..], &["check"], &["sql", "test"], &["sql", "explain"], &["plugin", "inspect"], &["plugin", "test"]]
+    {
         let help = millstream(&[command, &["--help"]].concat(), "").ok();
         assert!(help.contains("millstream"), "{command:?} has no example: {help}");
     }

@@ -78,12 +78,24 @@ impl Compiler for Plugins {
             Ok(plan) => return plan.sources().iter().filter_map(|source| source_problem(sql, source)).collect(),
             Err(diagnostics) => diagnostics,
         };
-        let problem = |diagnostic: rule::Diagnostic| SqlProblem {
-            span: diagnostic.span.clone(),
-            message: format!("{} [{}]", diagnostic.message, diagnostic.code.as_str()),
-            hint: diagnostic.hint.clone(),
-        };
-        diagnostics.into_iter().map(problem).collect()
+        diagnostics.iter().map(problem).collect()
+    }
+
+    fn suspicions(&mut self, sql: &str) -> Vec<SqlProblem> {
+        let plan = rule::compile(sql, &Names(&self.guests));
+        plan.map(|plan| plan.warnings().iter().map(problem).collect()).unwrap_or_default()
+    }
+
+    fn output(&mut self, sql: &str) -> Option<Vec<String>> {
+        rule::compile(sql, &Names(&self.guests)).ok()?.output()
+    }
+}
+
+fn problem(diagnostic: &rule::Diagnostic) -> SqlProblem {
+    SqlProblem {
+        span: diagnostic.span.clone(),
+        message: format!("{} [{}]", diagnostic.message, diagnostic.code.as_str()),
+        hint: diagnostic.hint.clone(),
     }
 }
 

@@ -59,6 +59,14 @@ impl Compiler for Everything {
     fn sql(&mut self, sql: &str) -> Vec<SqlProblem> {
         self.0.as_mut().map(|plugins| plugins.sql(sql)).unwrap_or_default()
     }
+
+    fn suspicions(&mut self, sql: &str) -> Vec<SqlProblem> {
+        self.0.as_mut().map(|plugins| plugins.suspicions(sql)).unwrap_or_default()
+    }
+
+    fn output(&mut self, sql: &str) -> Option<Vec<String>> {
+        self.0.as_mut()?.output(sql)
+    }
 }
 
 fn text(diagnostics: &[Diagnostic], last: &str) -> String {

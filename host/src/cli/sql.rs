@@ -9,17 +9,19 @@ use serde_json::{Value, json};
 
 use super::output::{Reader, print};
 use super::{Exit, Failure};
-use crate::rule::tester;
+use crate::rule::{self, NoFunctions, tester};
 
 /// Try rule SQL
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = EXAMPLE)]
 pub enum Command {
     Test(Test),
+    Explain(Explain),
 }
 
 const EXAMPLE: &str = "Examples:
   millstream sql test --sql 'SELECT payload.temp AS t FROM \"t/#\"' --event event.json
+  millstream sql explain --sql 'SELECT * FROM \"t/#\" WHERE payload.temp > 20'
   echo '{\"sql\": \"SELECT 1 AS one FROM \\\"t\\\"\", \"event\": {}}' | millstream sql test --stdin";
 
 /// Run a statement over an event; or, with --stdin, one request a line:
@@ -41,10 +43,44 @@ pub struct Test {
     json: bool,
 }
 
-pub fn run(Command::Test(args): &Command) -> Result<Exit, Failure> {
-    match &args.sql {
-        Some(sql) => once(sql, args),
-        None => stream(&mut io::stdin().lock()),
+/// Say what a statement reads, calls and costs, and what is suspicious about it; nothing is run
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Explain {
+    /// The statement; functions of plugins are not known here
+    #[arg(long, value_name = "SQL")]
+    sql: String,
+    /// Answer with one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Test(args) => match &args.sql {
+            Some(sql) => once(sql, args),
+            None => stream(&mut io::stdin().lock()),
+        },
+        Command::Explain(args) => explain(args),
+    }
+}
+
+fn explain(args: &Explain) -> Result<Exit, Failure> {
+    match rule::explain::explain(&args.sql, &NoFunctions) {
+        Ok(explanation) => {
+            let mut json = Vec::new();
+            explanation.value().to_json(&mut json);
+            let json = String::from_utf8_lossy(&json).into_owned();
+            let _ = print(&if args.json { json } else { explanation.text() })?;
+            Ok(Exit::Fine)
+        }
+        Err(problems) => {
+            let shown: Vec<String> = problems.iter().map(|problem| problem.render(&args.sql)).collect();
+            let text = shown.concat();
+            let json = json!({ "error": { "kind": "parse", "message": text.trim_end() } });
+            let _ = print(&if args.json { json.to_string() } else { text.trim_end().to_owned() })?;
+            Ok(Exit::Failed)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::plugin::PluginConfig;
+use crate::rule::Template;
 
 use super::diagnostic::Complaint;
 use super::document::{At, Document, Node, Value};
@@ -35,6 +36,16 @@ pub trait Compiler {
 
     /// What is wrong with a rule's SQL; empty when all is well.
     fn sql(&mut self, sql: &str) -> Vec<SqlProblem>;
+
+    /// What is only suspicious about SQL that is right; the rule runs all the same.
+    fn suspicions(&mut self, _sql: &str) -> Vec<SqlProblem> {
+        Vec::new()
+    }
+
+    /// The names in the output of SQL that is right; `None` when they cannot be told before a message comes.
+    fn output(&mut self, _sql: &str) -> Option<Vec<String>> {
+        None
+    }
 }
 
 /// Takes everything as it is: for a look at the configuration alone.
@@ -191,14 +202,70 @@ impl<'a> Check<'a> {
             }
             let path = ["rules", name, "sql"];
             let (Some(text), Some(node)) = (self.document.text(&path), self.document.find(&path)) else { continue };
-            for problem in compiler.sql(text) {
+            let problems = compiler.sql(text);
+            let fine = problems.is_empty();
+            for problem in problems {
                 let at = self.inside_string(node, text, &problem.span);
                 self.complaints.push(Complaint::error(at, path.join("."), problem.message).hint(problem.hint));
+            }
+            if fine {
+                for problem in compiler.suspicions(text) {
+                    let at = self.inside_string(node, text, &problem.span);
+                    self.complaints.push(Complaint::warning(at, path.join("."), problem.message).hint(problem.hint));
+                }
+                if let Some(output) = compiler.output(text) {
+                    self.templates(name, &output);
+                }
             }
             let has_actions = |node: &Node| matches!(&node.value, Value::Array(items) if !items.is_empty());
             if !self.document.find(&["rules", name, "actions"]).is_some_and(has_actions) {
                 let message = "the rule has no actions, so what it selects goes nowhere";
                 self.complaints.push(Complaint::warning(entry.key_at, format!("rules.{name}"), message));
+            }
+        }
+    }
+
+    /// Placeholders of a rule's actions that its output has nothing for.
+    fn templates(&mut self, rule: &str, output: &[String]) {
+        for said in self.items(&["rules", rule, "actions"]).iter().filter_map(Node::text) {
+            let action = action_name(said);
+            let parameters = ["actions", action, "parameters"];
+            let single = [
+                &["topic"][..],
+                &["message", "key"],
+                &["message", "value"],
+                &["message", "timestamp"],
+                &["kafka_headers"],
+            ];
+            let mut written: Vec<(String, &Node)> = Vec::new();
+            for keys in single {
+                let path = [&parameters, keys].concat();
+                written.extend(self.document.find(&path).map(|node| (path.join("."), node)));
+            }
+            let list = [&parameters[..], &["kafka_ext_headers"]].concat();
+            for (index, header) in self.items(&list).iter().enumerate() {
+                for key in ["kafka_ext_header_key", "kafka_ext_header_value"] {
+                    let entry = header.table().and_then(|table| table.get(key));
+                    written.extend(entry.map(|entry| (format!("{}[{index}].{key}", list.join(".")), &entry.node)));
+                }
+            }
+            for (path, node) in written {
+                let Some(text) = node.text() else { continue };
+                let template = if path.ends_with("kafka_headers") {
+                    Template::wide_placeholder(text)
+                } else {
+                    Template::parse(text).ok()
+                };
+                let Some(template) = template else { continue };
+                let Some(missing) = template.names().find(|name| !output.iter().any(|known| known == name)) else {
+                    continue;
+                };
+                let start = text.find(missing).unwrap_or_default();
+                let at = self.inside_string(node, text, &(start..start + missing.len()));
+                let message =
+                    format!("rule `{rule}` puts no field `{missing}` into its output, so this placeholder is empty");
+                self.complaints
+                    .push(Complaint::warning(at, path, message).suggest(missing, output.iter().map(String::as_str)));
             }
         }
     }

@@ -2,12 +2,13 @@
 
 use super::FunctionCatalog;
 use super::ast::{Body, Callee, Compare, Expr, Field, Kind, Path, Statement};
-use super::diagnostic::{Code, Diagnostic, Span};
+use super::diagnostic::{Code, Diagnostic};
 use super::event::is_column;
 use super::functions;
 use super::plan::{Attribute, unknown_function};
-use crate::event::EventKind;
-use crate::topic::TopicFilter;
+
+mod names;
+mod never;
 
 /// At most this many warnings of one rule.
 const MAX_WARNINGS: usize = 20;
@@ -23,7 +24,9 @@ pub(super) fn check(statement: &Statement, catalog: &dyn FunctionCatalog) -> Vec
         }
     }
     checker.condition(statement.condition.as_ref());
-    statement.sources.iter().for_each(|(text, span)| checker.source(text, span));
+    never::sources(statement, &mut checker.warnings);
+    never::comparisons(statement, &mut checker.warnings);
+    names::unknown(statement, &mut checker.warnings);
     checker.warnings.sort_by_key(|warning| warning.span.start);
     checker.warnings.truncate(MAX_WARNINGS);
     checker.warnings
@@ -39,30 +42,13 @@ impl Checker<'_> {
         self.warnings.push(Diagnostic::new(code, at.span.clone(), message).with_hint(hint));
     }
 
-    /// An entry of FROM that names no event, or only events that never happen.
-    fn source(&mut self, text: &str, span: &Span) {
-        let Some(entry) = TopicFilter::new(text).ok().filter(|_| text.starts_with("$events/")) else { return };
-        let mut named = EventKind::ALL.iter().filter(|kind| kind.is_named_by(&entry));
-        let happens = named.clone().any(|kind| kind.happens());
-        let (message, hint) = match named.next() {
-            None if text == "$events/message_publish" => (
-                String::from("publications have no event topic; the rule never runs for this"),
-                "name the topics of the messages, such as \"t/#\"",
-            ),
-            None => (
-                format!("no event is called `{text}`; the rule never runs for this"),
-                "such as $events/client/connected, $events/session/subscribed, $events/message/delivered",
-            ),
-            Some(_) if happens => return,
-            Some(_) => (format!("`{text}` never happens in this version"), "take it out"),
-        };
-        self.warnings.push(Diagnostic::new(Code::NeverTrue, span.clone(), message).with_hint(hint));
-    }
-
     fn fields(&mut self, fields: &[Field]) {
         for field in fields {
             let Field::Expr { expr, alias } = field else { continue };
             self.value(expr);
+            if let Some(alias @ Expr { kind: Kind::Raise(reason), .. }) = alias {
+                self.warn(Code::AlwaysRaises, alias, *reason, "put a name that is a reserved word in double quotes");
+            }
             if alias.is_none() && matches!(expr.kind, Kind::Unary(..)) {
                 self.warn(
                     Code::AlwaysRaises,

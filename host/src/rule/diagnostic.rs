@@ -36,6 +36,8 @@ pub enum Code {
     UnknownName,
     /// Warning: this condition can never hold.
     NeverTrue,
+    /// Warning: no message matches this entry of FROM.
+    NeverFires,
 }
 
 impl Code {
@@ -56,13 +58,22 @@ impl Code {
             Code::AlwaysRaises => "R0103",
             Code::UnknownName => "R0104",
             Code::NeverTrue => "R0105",
+            Code::NeverFires => "R0106",
         }
     }
 
     /// Warnings do not keep a rule from running.
     #[must_use]
     pub fn is_warning(self) -> bool {
-        matches!(self, Code::UnknownFunction | Code::Arity | Code::AlwaysRaises | Code::UnknownName | Code::NeverTrue)
+        matches!(
+            self,
+            Code::UnknownFunction
+                | Code::Arity
+                | Code::AlwaysRaises
+                | Code::UnknownName
+                | Code::NeverTrue
+                | Code::NeverFires
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Functions;
+use super::ast::Compare;
 use super::event::Event;
 use super::plan::{Body, Field, Foreach, Item, Plan};
 use super::row::{Datum, Name, Row, Space, View};
@@ -51,6 +52,11 @@ type Result<T> = std::result::Result<T, EvalError>;
 /// Values and levels of one value that a rule builds; the largest list or text that it may build follows from these.
 pub(super) const MAX_NODES: usize = 1 << 20;
 pub(super) const MAX_LEVELS: usize = 256;
+
+/// A comparison of two values, outside of any evaluation.
+pub(super) fn compare_values(operator: Compare, left: &Value, right: &Value) -> Result<bool> {
+    compare::compare(operator, &Datum::Ref(left), &Datum::Ref(right))
+}
 
 /// The state of one evaluation.
 struct Evaluator<'p> {
@@ -145,12 +151,12 @@ impl Evaluator<'_> {
         self.put(&mut selected, target, collection.clone(), columns)?;
         let items = self.items(foreach, collection)?;
 
-        let base = Row { event: Some(event), entries: selected.entries };
-        if !self.holds(self.plan.condition.as_ref(), base.view())? {
+        // One element after the other takes its place in the same map.
+        let mut context = Row { event: Some(event), entries: selected.entries };
+        if !self.holds(self.plan.condition.as_ref(), context.view())? {
             return Ok(());
         }
         for item in items.iter() {
-            let mut context = base.clone();
             match &foreach.item {
                 Item::Default(name) => context.set(Space::Symbol, &name.key, item.clone()),
                 Item::Alias(name) => context.set(Space::Text, &name.key, item.clone()),
@@ -161,7 +167,7 @@ impl Evaluator<'_> {
             }
             rows.push(match &foreach.each {
                 Some(fields) => self.select(fields, &context)?,
-                None => context,
+                None => context.clone(),
             });
         }
         Ok(())

@@ -5,17 +5,19 @@
 //!
 //! The way of a rule: `lexer` cuts the text into tokens, `parser` makes the tree of `ast`, `plan` resolves names once and
 //! collects the payload paths, `check` warns of what would surely fail; `eval` then runs the plan over an `event` and
-//! yields `row`s, which `template` renders.
+//! yields `row`s, which `template` renders. `explain` says what a plan does, `print` writes a tree as text again.
 
 mod ast;
 mod check;
 mod diagnostic;
 mod eval;
 mod event;
+pub mod explain;
 pub mod functions;
 mod lexer;
 mod parser;
 mod plan;
+mod print;
 mod row;
 mod template;
 pub mod tester;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::ast::{self, Arith, Callee, Compare, Expr, Kind, Sign, Statement};
 use super::diagnostic::{Code, Diagnostic, Span};
+use super::event::Column;
 use super::functions::{self, Function};
 use super::row::Name;
 use super::{FunctionCatalog, FunctionId};
@@ -55,6 +56,38 @@ impl Plan {
     #[must_use]
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// The names that each row has; `None` if they depend on the event.
+    #[must_use]
+    pub fn output(&self) -> Option<Vec<String>> {
+        let named = |fields: &[Field]| -> Vec<String> {
+            let names = fields.iter().filter_map(|field| match field {
+                Field::Expr { target, .. } => Some(String::from_utf8_lossy(&target.name.key).into_owned()),
+                Field::Star => None,
+            });
+            names.collect()
+        };
+        let (fields, outer) = match &self.body {
+            Body::Select(fields) => (Some(fields.as_slice()), Vec::new()),
+            Body::Foreach(foreach) => {
+                let mut outer = named(&foreach.helpers);
+                outer.extend(named(std::slice::from_ref(&foreach.last)));
+                if let Item::Default(name) | Item::Alias(name) = &foreach.item {
+                    outer.push(String::from_utf8_lossy(&name.key).into_owned());
+                }
+                (foreach.each.as_deref(), outer)
+            }
+        };
+        let mut names = fields.map(named).unwrap_or_default();
+        if fields.is_none_or(|fields| fields.iter().any(|field| matches!(field, Field::Star))) {
+            if self.sources.iter().any(|source| !matches!(source, Source::Topic(_))) {
+                return None;
+            }
+            names.extend(outer);
+            names.extend(Column::ALL.iter().map(|column| column.name().to_owned()));
+        }
+        Some(names)
     }
 
     /// What is suspicious about the rule, but no error in EMQX.
@@ -161,7 +194,7 @@ pub(super) enum Node {
 /// The functions without a value of their own that read the event's columns (rule-sql 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attribute {
-    Column(&'static str),
+    Column(Column),
     Flags,
     Flag,
     TopicLevel,
@@ -184,17 +217,17 @@ impl Attribute {
 
     fn of(name: &str, args: usize) -> Option<Attribute> {
         Some(match (name, args) {
-            ("msgid", 0) => Attribute::Column("id"),
-            ("qos", 0) => Attribute::Column("qos"),
-            ("topic", 0) => Attribute::Column("topic"),
+            ("msgid", 0) => Attribute::Column(Column::Id),
+            ("qos", 0) => Attribute::Column(Column::Qos),
+            ("topic", 0) => Attribute::Column(Column::Topic),
             ("topic", 1) => Attribute::TopicLevel,
-            ("clientid", 0) => Attribute::Column("clientid"),
-            ("username", 0) => Attribute::Column("username"),
-            ("payload", 0) => Attribute::Column("payload"),
+            ("clientid", 0) => Attribute::Column(Column::ClientId),
+            ("username", 0) => Attribute::Column(Column::Username),
+            ("payload", 0) => Attribute::Column(Column::Payload),
             ("payload", 1) => Attribute::PayloadPath,
             ("flags", 0) => Attribute::Flags,
             ("flag", 1) => Attribute::Flag,
-            ("peerhost" | "clientip", 0) => Attribute::Column("peerhost"),
+            ("peerhost" | "clientip", 0) => Attribute::Column(Column::PeerHost),
             _ => return None,
         })
     }

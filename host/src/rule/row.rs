@@ -4,6 +4,7 @@
 //! A row never copies the columns that it shows.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 
@@ -27,6 +28,13 @@ pub(super) struct Name {
 impl Name {
     pub(super) fn new(key: &str) -> Name {
         Name { key: Bytes::copy_from_slice(key.as_bytes()), column: Column::of(key.as_bytes()) }
+    }
+
+    /// The name of a column, made once.
+    pub(super) fn of(column: Column) -> &'static Name {
+        static NAMES: LazyLock<[Name; Column::ALL.len()]> =
+            LazyLock::new(|| Column::ALL.map(|column| Name::new(column.name())));
+        &NAMES[column as usize]
     }
 
     pub(super) fn is_payload(&self) -> bool {

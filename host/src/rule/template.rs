@@ -115,6 +115,14 @@ impl Template {
         }
     }
 
+    /// The names that placeholders begin with, in their order; the whole row is none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Variable(variable) => Some(variable.text.split('.').next().unwrap_or_default()),
+            Part::Literal(_) | Part::Whole => None,
+        })
+    }
+
     /// Whether the template is one placeholder and nothing else.
     #[must_use]
     pub fn is_single_placeholder(&self) -> bool {

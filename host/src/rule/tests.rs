@@ -61,6 +61,19 @@ fn golden(line: &str) -> Result<(), String> {
         return if same { Ok(()) } else { differ(format!("{problems:?}")) };
     }
     let answer = tester::run_line(line);
+    if let Some(sql) = text("sql")
+        && let Ok(tree) = parser::parse(&sql)
+    {
+        let printed = print::print(&tree);
+        let Value::Map(mut entries) = case.clone() else { return differ(String::from("no object")) };
+        Arc::make_mut(&mut entries).insert(Bytes::from_static(b"sql"), Value::str(&printed));
+        let mut line = Vec::new();
+        Value::Map(entries).to_json(&mut line);
+        let again = tester::run_line(&String::from_utf8_lossy(&line));
+        if again != answer {
+            return differ(format!("{answer}\nbut printed as {printed}: {again}"));
+        }
+    }
     let found = Value::from_json(answer.as_bytes()).map_err(|error| error.to_string())?;
     let same =
         ["outputs", "no_result", "rendered"].iter().all(|key| found.get(key.as_bytes()) == case.get(key.as_bytes()));
@@ -323,6 +336,69 @@ fn any_sql() -> impl Strategy<Value = String> {
     prop_oneof![words.prop_map(|words| words.join(" ")), ".{0,60}", any_rule()]
 }
 
+/// JSON texts, most of them valid, with the names that the rules here read.
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = proptest::sample::select(vec![
+        "null",
+        "true",
+        "0",
+        "1",
+        "-2",
+        "1.5",
+        "1e20",
+        "99999999999999999999",
+        "\"\"",
+        "\"7\"",
+        "\"a/b\"",
+        "\"{\\\"b\\\":[1]}\"",
+        "[]",
+        "{}",
+        "\"é\\u0000\"",
+        "oops",
+    ]);
+    let key = proptest::sample::select(vec!["a", "b", "c", "i", "item", "x", "y", "qos", "flags", "payload", ""]);
+    leaf.prop_map(String::from).prop_recursive(4, 24, 4, move |inner| {
+        let entry = (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            proptest::collection::vec(entry, 0..5).prop_map(|entries| format!("{{{}}}", entries.join(" , "))),
+        ]
+    })
+}
+
+fn any_template() -> impl Strategy<Value = String> {
+    let piece = proptest::sample::select(vec![
+        "${",
+        "}",
+        "$",
+        ".",
+        "a",
+        "b",
+        "${a}",
+        "${a.b}",
+        "${.}",
+        "${}",
+        "${$}",
+        "${payload.a.b}",
+        "${a..b}",
+        " ",
+        "é",
+        "{",
+        "[1]",
+        "1",
+    ]);
+    let pieces = proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat());
+    prop_oneof![pieces, ".{0,40}"]
+}
+
+/// The tree as text, without where its nodes were written.
+fn without_places(tree: &ast::Statement) -> String {
+    let text = format!("{tree:?}");
+    let digit = |letter: char| letter.is_ascii_digit();
+    let parts = text.split("..").map(|part| part.trim_matches(digit));
+    parts.collect::<Vec<_>>().join("..")
+}
+
 /// Rules that mostly compile.
 fn any_rule() -> impl Strategy<Value = String> {
     let leaf = proptest::sample::select(vec![
@@ -394,13 +470,51 @@ proptest! {
     }
 
     #[test]
+    fn printing_and_reading_again_gives_the_same_tree(sql in any_sql()) {
+        let Ok(tree) = parser::parse(&sql) else { return Ok(()) };
+        let printed = print::print(&tree);
+        let again = parser::parse(&printed);
+        prop_assert!(again.is_ok(), "{printed}: {again:?}");
+        prop_assert_eq!(without_places(&again.unwrap()), without_places(&tree), "{}", printed);
+    }
+
+    #[test]
+    fn explaining_never_panics(sql in any_sql()) {
+        if let Ok(explanation) = explain::explain(&sql, &NoFunctions) {
+            prop_assert!(!explanation.text().is_empty() && compile(&sql, &NoFunctions).is_ok());
+        }
+    }
+
+    #[test]
+    fn any_template_renders_or_is_refused(text in any_template(), vars in any_json()) {
+        let Ok(vars) = Value::from_json(vars.as_bytes()) else { return Ok(()) };
+        let map = match vars {
+            Value::Map(entries) => entries,
+            other => Arc::new([(Bytes::from_static(b"a"), other)].into_iter().collect()),
+        };
+        let (row, template) = (Row::of_map(&map), Template::parse(&text).unwrap());
+        let mut out = Vec::new();
+        prop_assert!(template.render(&row, Missing::Text, &mut out).is_ok());
+        if !text.contains("${") {
+            prop_assert_eq!(out, text.as_bytes());
+        }
+        std::hint::black_box((template.render_bytes(&row), template.value(&row)));
+    }
+
+    #[test]
     fn evaluation_never_panics_and_templates_agree_with_str(
         sql in any_rule(),
-        payload in proptest::sample::select(vec!["{\"a\":[1,{\"b\":2}],\"i\":1}", "{\"a\":{\"b\":\"[1]\"}}", "[[1],2]", "oops", "5"]),
+        payload in any_json(),
+        columns in any_json(),
     ) {
-        let columns = Value::from_json(b"{\"topic\":\"a/b\",\"qos\":1,\"i\":1,\"flags\":{}}").unwrap();
-        let Value::Map(mut columns) = columns else { unreachable!("an object") };
-        Arc::make_mut(&mut columns).insert(Bytes::from_static(b"payload"), Value::str(payload));
+        let mut columns = match Value::from_json(columns.as_bytes()) {
+            Ok(Value::Map(columns)) => columns,
+            _ => Arc::default(),
+        };
+        let entries = Arc::make_mut(&mut columns);
+        entries.insert(Bytes::from_static(b"payload"), Value::str(&payload));
+        entries.entry(Bytes::from_static(b"topic")).or_insert_with(|| Value::str("a/b"));
+        entries.entry(Bytes::from_static(b"qos")).or_insert(Value::Int(1));
         let event = JsonEvent::new(Value::Map(columns)).unwrap();
         let plan = compile(&sql, &NoFunctions);
         prop_assert!(plan.is_ok(), "{sql}: {plan:?}");

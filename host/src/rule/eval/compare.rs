@@ -77,17 +77,18 @@ fn no_topic() -> EvalError {
     EvalError::other("`=~` takes a topic on its left and a filter on its right, both text")
 }
 
-/// MQTT's matching on any two texts: `+` and `#` as whole levels, neither at the first level of a `$` topic.
+/// MQTT's matching on any two texts: `+` and a last `#` as whole levels, neither at the first level of a `$` topic.
 fn topic_matches(topic: &[u8], filter: &[u8]) -> bool {
     let hidden = topic.first() == Some(&b'$');
     let mut levels = topic.split(|byte| *byte == b'/');
-    for (depth, wanted) in filter.split(|byte| *byte == b'/').enumerate() {
+    let mut filter = filter.split(|byte| *byte == b'/').enumerate().peekable();
+    while let Some((depth, wanted)) = filter.next() {
         let wildcard = matches!(wanted, b"+" | b"#");
         if wildcard && hidden && depth == 0 {
             return false;
         }
         if wanted == b"#" {
-            return true;
+            return filter.peek().is_none();
         }
         match levels.next() {
             Some(level) if wildcard || level == wanted => {}

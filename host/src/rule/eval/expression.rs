@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::super::event::Column;
 use super::super::plan::{Attribute, Node, Path, Step};
 use super::arith::{arith, negate};
 use super::condition::Truth;
@@ -87,7 +88,7 @@ impl Evaluator<'_> {
         {
             return self.payload_text(text, number, steps);
         }
-        let name = &*PAYLOAD;
+        let name = Name::of(Column::Payload);
         match map.symbol(name).or_else(|| map.get(name)) {
             None => Ok(Datum::UNDEFINED),
             Some(Datum::Ref(Value::Str(text))) => self.payload_text(text, number, steps),
@@ -139,15 +140,15 @@ impl Evaluator<'_> {
     fn attribute(&self, attribute: Attribute, args: &[Node], scope: Scope<'_>) -> Result<Value> {
         let args = self.values(args, scope)?;
         let column =
-            |name: &str| scope.attributes.and_then(|columns| columns.symbol(&Name::new(name))).map(Datum::into_value);
+            |column| scope.attributes.and_then(|columns| columns.symbol(Name::of(column))).map(Datum::into_value);
         match attribute {
             Attribute::Column(name) => Ok(column(name).unwrap_or_default()),
-            Attribute::Flags => Ok(column("flags").unwrap_or_else(|| Value::map(crate::value::Map::new()))),
-            Attribute::Flag => match (column("flags"), args.as_slice()) {
+            Attribute::Flags => Ok(column(Column::Flags).unwrap_or_else(|| Value::map(crate::value::Map::new()))),
+            Attribute::Flag => match (column(Column::Flags), args.as_slice()) {
                 (Some(flags), [Value::Str(name)]) => Ok(flags.get(name).cloned().unwrap_or_default()),
                 _ => Ok(Value::Undefined),
             },
-            Attribute::TopicLevel => match (column("topic"), args.as_slice()) {
+            Attribute::TopicLevel => match (column(Column::Topic), args.as_slice()) {
                 (None, _) => Ok(Value::Undefined),
                 (Some(Value::Str(topic)), [Value::Int(level)]) => {
                     let nth = usize::try_from(*level).ok().and_then(|level| level.checked_sub(1));
@@ -157,7 +158,7 @@ impl Evaluator<'_> {
                 }
                 _ => Err(EvalError::other("`topic(n)`: n must be an integer")),
             },
-            Attribute::PayloadPath => match (column("payload"), args.as_slice()) {
+            Attribute::PayloadPath => match (column(Column::Payload), args.as_slice()) {
                 (Some(Value::Str(text)), [Value::Str(path)]) => {
                     let document = self.separate_document(&text)?;
                     let steps: Vec<Step> =
@@ -170,8 +171,6 @@ impl Evaluator<'_> {
         }
     }
 }
-
-static PAYLOAD: std::sync::LazyLock<Name> = std::sync::LazyLock::new(|| Name::new("payload"));
 
 fn datum(value: Cow<'_, Value>) -> Datum<'_> {
     match value {
