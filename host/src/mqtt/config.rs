@@ -141,7 +141,7 @@ pub struct MqttConfig {
     pub max_topic_levels: usize,
     #[serde(deserialize_with = "qos")]
     pub max_qos_allowed: QoS,
-    /// Topic aliases that one client may use.
+    /// Topic aliases that one client may use; towards a client that allows them, as many are used at most.
     pub max_topic_alias: u16,
     pub retain_available: bool,
     pub wildcard_subscription: bool,

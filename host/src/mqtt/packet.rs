@@ -84,6 +84,8 @@ pub struct Connect {
     pub receive_maximum: u16,
     /// Bytes; `None` is no limit.
     pub maximum_packet_size: Option<u32>,
+    /// Topic aliases that the client allows us; zero is none (MQTT-3.1.2-26).
+    pub topic_alias_maximum: u16,
     pub authentication_method: bool,
 }
 

@@ -107,6 +107,7 @@ fn head(reader: &mut Reader<'_>, version: ProtocolVersion, flags: u8) -> Result<
         session_expiry_interval: None,
         receive_maximum: u16::MAX,
         maximum_packet_size: None,
+        topic_alias_maximum: 0,
         authentication_method: false,
     };
     if version == ProtocolVersion::V5 {
@@ -115,6 +116,7 @@ fn head(reader: &mut Reader<'_>, version: ProtocolVersion, flags: u8) -> Result<
             (properties::SESSION_EXPIRY_INTERVAL, Value::Number(n)) => connect.session_expiry_interval = Some(n),
             (properties::RECEIVE_MAXIMUM, Value::Number(n)) => connect.receive_maximum = n as u16,
             (properties::MAXIMUM_PACKET_SIZE, Value::Number(n)) => connect.maximum_packet_size = Some(n),
+            (properties::TOPIC_ALIAS_MAXIMUM, Value::Number(n)) => connect.topic_alias_maximum = n as u16,
             (properties::AUTHENTICATION_METHOD, _) => connect.authentication_method = true,
             (properties::AUTHENTICATION_DATA, _) => authentication_data = true,
             _ => {}

@@ -49,7 +49,10 @@ pub struct OutgoingPublish<'a> {
     pub qos: QoS,
     /// To be given exactly when `qos` is above zero.
     pub id: Option<PacketId>,
+    /// Empty when `topic_alias` stands for it.
     pub topic: &'a str,
+    /// Never zero (MQTT-3.3.2-8); 5.0 only.
+    pub topic_alias: Option<u16>,
     pub properties: Option<&'a Properties>,
     /// Seconds that are left; takes the place of the one in `properties`.
     pub message_expiry_interval: Option<u32>,
@@ -228,6 +231,7 @@ const MAX_REMAINING: usize = 268_435_455;
 
 fn properties_len(publish: &OutgoingPublish<'_>) -> usize {
     let mut len = publish.message_expiry_interval.map_or(0, |_| 5);
+    len += publish.topic_alias.map_or(0, |_| 3);
     len += publish.subscription_ids.iter().map(|id| 1 + variable_int_len(*id as usize)).sum::<usize>();
     if let Some(properties) = publish.properties {
         len += properties.payload_format_indicator.map_or(0, |_| 2);
@@ -243,6 +247,10 @@ fn put_properties(out: &mut BytesMut, publish: &OutgoingPublish<'_>) {
     if let Some(seconds) = publish.message_expiry_interval {
         out.put_u8(properties::MESSAGE_EXPIRY_INTERVAL);
         out.put_u32(seconds);
+    }
+    if let Some(alias) = publish.topic_alias {
+        out.put_u8(properties::TOPIC_ALIAS);
+        out.put_u16(alias);
     }
     for id in publish.subscription_ids {
         out.put_u8(properties::SUBSCRIPTION_IDENTIFIER);

@@ -71,16 +71,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Appends one PUBLISH; `false` when it is larger than the client takes, which is counted.
-    fn publish(&self, delivery: &Delivery, id: Option<PacketId>, dup: bool, now: Now, out: &mut BytesMut) -> bool {
+    fn publish(&mut self, delivery: &Delivery, id: Option<PacketId>, dup: bool, now: Now, out: &mut BytesMut) -> bool {
         let message = &*delivery.message;
         // Counted down by the time that it waited here (MQTT-3.3.2-6).
         let left = expires_at(message).map(|at| (at.saturating_sub(now.unix_millis).max(0) as u64).div_ceil(1000));
+        let alias = self.aliases.choose(&message.topic);
         let publish = OutgoingPublish {
             dup,
             retain: delivery.retain,
             qos: delivery.qos,
             id,
-            topic: message.topic.as_str(),
+            topic: if alias.is_known() { "" } else { message.topic.as_str() },
+            topic_alias: alias.number(),
             properties: message.properties.as_deref(),
             message_expiry_interval: left.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
             subscription_ids: delivery.subscription_ids.as_slice(),
@@ -88,6 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let fits = self.encoder.publish(out, &publish);
         if fits {
+            self.aliases.said(alias, &message.topic);
             self.broker.events.delivered(&self.client, delivery);
         } else {
             self.broker.metrics.delivery_dropped_too_large.add(1);

@@ -287,8 +287,18 @@ where
         0 => None,
         seconds => Some(Duration::from_secs_f64(f64::from(seconds) * config.keepalive_multiplier)),
     };
-    let mut connection =
-        Connection::new(peer.stream, broker.clone(), link.clone(), attached, about, rules, encoder, keep_alive);
+    let aliases = connect.topic_alias_maximum;
+    let mut connection = Connection::new(
+        peer.stream,
+        broker.clone(),
+        link.clone(),
+        attached,
+        about,
+        rules,
+        encoder,
+        aliases,
+        keep_alive,
+    );
     connection.begin(out, rest, said);
     Ok(connection)
 }

@@ -3,6 +3,7 @@
 //! Each wake-up does all that is possible and then writes once. It waits for nothing but its socket, its bell, its
 //! acknowledgements, room in the pipeline and its timer; memory is held only while something is under way.
 
+mod aliases;
 mod deliver;
 mod handshake;
 mod inbound;
@@ -25,6 +26,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Sleep;
 
+use self::aliases::Aliases;
 use self::input::Input;
 use self::scratch::Scratch;
 use self::topics::Topics;
@@ -82,6 +84,7 @@ pub struct Connection<S> {
     encoder: Encoder,
     acks: Acks,
     topics: Topics,
+    aliases: Aliases,
     input: Input,
     submission: Option<Submission>,
     /// Written by us, not taken by the socket yet.
@@ -114,6 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         about: Arc<About>,
         rules: Arc<ClientRules>,
         encoder: Encoder,
+        aliases: u16,
         keep_alive: Option<Duration>,
     ) -> Box<Connection<S>> {
         broker.metrics.connections_accepted.add(1);
@@ -126,6 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             encoder,
             acks: Acks::default(),
             topics: Topics::new(config.max_topic_alias, config.max_topic_levels),
+            aliases: Aliases::new(aliases.min(config.max_topic_alias)),
             input: Input::default(),
             submission: None,
             out: BytesMut::new(),

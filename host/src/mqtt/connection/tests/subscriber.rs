@@ -158,6 +158,34 @@ async fn the_clients_receive_maximum_and_packet_size_are_respected() {
     assert_eq!(server.broker.metrics.delivery_dropped_too_large.get(), 1);
 }
 
+/// MQTT-3.1.2-26 and -27: no alias above what the client allows, none if it allows none. MQTT-3.3.2-7: they end with the
+/// connection.
+#[tokio::test]
+async fn a_client_that_allows_topic_aliases_gets_a_topic_once_for_each_connection() {
+    let server = Server::new();
+    let mut publisher = server.connect(5, "p", true).await;
+    let mut plain = server.connect(5, "plain", true).await;
+    plain.send(&subscribe(&[0], &[("topic/#", 0)])).await;
+    plain.packet().await;
+    for connection in 0..2 {
+        let mut client = server.dial();
+        // Topic Alias Maximum 1, Session Expiry Interval 9.
+        client.send(&connect_with(5, 0, &[8, 34, 0, 1, 17, 0, 0, 0, 9], &[b"c"])).await;
+        assert_eq!(client.packet().await[2], connection);
+        client.send(&subscribe(&[0], &[("topic/#", 0)])).await;
+        client.packet().await;
+        for topic in ["topic/a", "topic/b", "topic/a"] {
+            say(&server, &mut publisher, &publish(0x00, topic, 0, &[0], b"x")).await;
+            plain.expect(&publish(0x00, topic, 0, &[0], b"x")).await;
+        }
+        client.expect(&publish(0x00, "topic/a", 0, &[3, 35, 0, 1], b"x")).await;
+        client.expect(&publish(0x00, "topic/b", 0, &[0], b"x")).await;
+        client.expect(&publish(0x00, "", 0, &[3, 35, 0, 1], b"x")).await;
+        client.send(&[0xe0, 0]).await;
+        client.expect(&[]).await;
+    }
+}
+
 #[tokio::test]
 async fn a_slow_subscriber_loses_its_own_messages_and_nobody_elses() {
     let server = Server::with(|config| config.max_mqueue_len = 10, "");
