@@ -22,9 +22,9 @@ pub enum ConnectError {
     NotConnect,
     #[error("the protocol name is not MQTT (MQTT-3.1.2-1)")]
     NotMqtt,
-    /// Answered with 0x01 as 3.1.1 asks, or 0x84 as 5.0 asks for levels above 5.
+    /// Answered in the format of the second: with 0x01 as 3.1.1 asks, or 0x84 as 5.0 asks (MQTT-3.1.2-2 of both).
     #[error("protocol level {0} is not served; 4 (3.1.1) and 5 (5.0) are")]
-    Version(u8),
+    Version(u8, ProtocolVersion),
     /// Answered with a CONNACK in 5.0; 3.1.1 closes.
     #[error("{1}")]
     Invalid(ProtocolVersion, DecodeError),
@@ -38,10 +38,7 @@ impl ConnectError {
     pub fn answer(self) -> Option<(ProtocolVersion, Reason)> {
         match self {
             ConnectError::NotConnect | ConnectError::NotMqtt => None,
-            ConnectError::Version(level) if level > 5 && level < 0x80 => {
-                Some((ProtocolVersion::V5, Reason::UnsupportedProtocolVersion))
-            }
-            ConnectError::Version(_) => Some((ProtocolVersion::V4, Reason::UnsupportedProtocolVersion)),
+            ConnectError::Version(_, format) => Some((format, Reason::UnsupportedProtocolVersion)),
             ConnectError::Invalid(ProtocolVersion::V5, error) => Some((ProtocolVersion::V5, error.reason())),
             ConnectError::WillTopic(ProtocolVersion::V5) => Some((ProtocolVersion::V5, Reason::TopicNameInvalid)),
             ConnectError::Invalid(ProtocolVersion::V4, _) | ConnectError::WillTopic(ProtocolVersion::V4) => None,
@@ -63,7 +60,7 @@ pub fn decode_connect(frame: &Frame<'_>) -> Result<Connect, ConnectError> {
     let version = match level {
         4 if name == b"MQTT" => ProtocolVersion::V4,
         5 if name == b"MQTT" => ProtocolVersion::V5,
-        _ => return Err(ConnectError::Version(level)),
+        _ => return Err(ConnectError::Version(level, written_as(level, reader))),
     };
     let flags = reader.u8().map_err(|error| ConnectError::Invalid(version, error))?;
     let invalid = |error| ConnectError::Invalid(version, error);
@@ -77,6 +74,24 @@ pub fn decode_connect(frame: &Frame<'_>) -> Result<Connect, ConnectError> {
         return Err(invalid(DecodeError::Malformed("bytes after the end of CONNECT")));
     }
     Ok(connect)
+}
+
+/// The format that a CONNECT of a level which is not served is written in, and so its answer: 5.0 above level 5, unless
+/// all of the packet reads as 3.1.1. Bridges set the highest bit of a level below 5.
+fn written_as(level: u8, mut reader: Reader<'_>) -> ProtocolVersion {
+    let mut whole_as_3_1_1 = || {
+        let flags = reader.u8()?;
+        reader.u16()?;
+        let fields = [true, flags & 0x04 != 0, flags & 0x04 != 0, flags & 0x80 != 0, flags & 0x40 != 0];
+        for _ in fields.into_iter().filter(|given| *given) {
+            reader.binary()?;
+        }
+        Ok::<_, DecodeError>(reader.is_empty())
+    };
+    match level {
+        6..0x80 if !whole_as_3_1_1().unwrap_or(false) => ProtocolVersion::V5,
+        _ => ProtocolVersion::V4,
+    }
 }
 
 fn check_flags(flags: u8, version: ProtocolVersion) -> Result<(), DecodeError> {

@@ -13,9 +13,13 @@ async fn bad_connects_get_the_answer_that_their_standard_knows() {
         packet[9] |= 1;
         packet
     };
-    let table: [(&str, Vec<u8>, &[u8]); 12] = [
+    let table: [(&str, Vec<u8>, &[u8]); 15] = [
         ("3.1", mqisdp, &[0x20, 2, 0, 1]),
-        ("level 6", connect(6, "c", true), &[0x20, 3, 0, 0x84, 0]),
+        // Of a level that nobody knows: in the format that the packet has (MQTT-3.1.2-2 of each version).
+        ("level 6, as 5.0", connect_with(6, 2, &[0], &[b"c"]), &[0x20, 3, 0, 0x84, 0]),
+        ("level 6, as 5.0, id empty", connect_with(6, 0xc2, &[0], &[b"", b"u", b"p"]), &[0x20, 3, 0, 0x84, 0]),
+        ("level 6, as 3.1.1", connect(6, "c", true), &[0x20, 2, 0, 1]),
+        ("level 6, as 3.1.1, all fields", connect_with(6, 0xc6, &[], &[b"c", b"w", b"", b"u", b"p"]), &[0x20, 2, 0, 1]),
         ("level 2", connect(2, "c", true), &[0x20, 2, 0, 1]),
         ("other protocol", frame(0x10, &[0, 4, b'H', b'T', b'T', b'P', 4, 2, 0, 0, 0, 0]), &[]),
         ("not CONNECT", publish(0, "t", 0, &[], b""), &[]),
