@@ -89,6 +89,8 @@ pub struct Connection<S> {
     submission: Option<Submission>,
     /// Written by us, not taken by the socket yet.
     out: BytesMut,
+    /// Bytes of answers in `out` since there was last room for more than answers.
+    answers: usize,
     /// The transport may hold bytes that it took.
     unflushed: bool,
     /// The session may hold packets that the connection before left unacknowledged.
@@ -134,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             input: Input::default(),
             submission: None,
             out: BytesMut::new(),
+            answers: 0,
             unflushed: false,
             resending: true,
             draining: false,
@@ -201,12 +204,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 None => {}
             }
             progress |= self.cell.signal.poll_settled(cx).is_ready();
+            let before = out.len();
             self.release(out)?;
             progress |= self.poll_submission(cx)?;
+            // A client that takes nothing is heard all the same, up to that many answers: its DISCONNECT decides about
+            // its will (MQTT-3.14.4-3), its acknowledgements about what is sent again.
+            if !self.draining && self.may_take() && self.answers < OUT_HIGH {
+                progress |= self.take_in(cx, scratch, out)?;
+            }
+            self.answers += out.len() - before;
             if !self.draining {
-                if self.may_take() && out.len() < OUT_HIGH {
-                    progress |= self.take_in(cx, scratch, out)?;
-                }
                 progress |= self.deliver(out)?;
             }
             if !progress || out.len() >= OUT_HIGH {
@@ -299,10 +306,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(_) => return Err(End::Lost),
                 Poll::Pending => {
                     self.patience.stalled(Instant::now);
+                    if out.len() < OUT_HIGH {
+                        self.answers = 0;
+                    }
                     return Ok(wrote);
                 }
             }
         }
+        self.answers = 0;
         if self.unflushed {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => {

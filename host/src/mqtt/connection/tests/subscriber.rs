@@ -212,6 +212,26 @@ async fn a_slow_subscriber_loses_its_own_messages_and_nobody_elses() {
     assert_eq!(server.broker.metrics.messages_sent.get(), got);
 }
 
+/// MQTT-3.14.4-3: DISCONNECT takes the will away, also from a client that does not read what is on the way to it.
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_heard() {
+    let server = Server::new();
+    let mut publisher = server.connect(4, "p", true).await;
+    let mut deaf = server.dial();
+    deaf.send(&connect_with(4, 0x06, &[], &[b"deaf", b"will", b"gone"])).await;
+    deaf.expect(&[0x20, 2, 0, 0]).await;
+    deaf.send(&subscribe(&[], &[("t", 0)])).await;
+    deaf.packet().await;
+    // More than the stream between them holds.
+    for _ in 0..50 {
+        say(&server, &mut publisher, &publish(0x00, "t", 0, &[], &[b'x'; 10_000])).await;
+    }
+    deaf.send(&[0xe0, 0]).await;
+    until(|| server.broker.metrics.connections_current.get() == 1).await;
+    publisher.expect_silence().await;
+    assert!(server.broker.ingress.drain_for_test().is_empty(), "no will");
+}
+
 #[tokio::test]
 async fn a_shared_subscription_gives_each_message_to_one_member() {
     let server = Server::new();
