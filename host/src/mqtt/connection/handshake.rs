@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::Connection;
+use super::{Connection, FAREWELL, read_out};
 use crate::event::{Connection as About, EventKind, PacketProperties};
 use crate::message::{Client, ClientId, ProtocolVersion};
 use crate::mqtt::acl::ClientRules;
@@ -303,11 +303,18 @@ where
     Ok(connection)
 }
 
-async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, version: ProtocolVersion, reason: Reason) {
+async fn refuse<S>(stream: &mut S, version: ProtocolVersion, reason: Reason)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut out = BytesMut::new();
     if Encoder::unlimited(version).refuse(&mut out, reason) {
+        let last_word = async {
+            stream.write_all(&out).await?;
+            stream.shutdown().await?;
+            read_out(stream).await
+        };
         // The peer may be gone; there is nobody else to tell.
-        let _ = stream.write_all(&out).await;
-        let _ = stream.shutdown().await;
+        let _ = tokio::time::timeout(FAREWELL, last_word).await;
     }
 }

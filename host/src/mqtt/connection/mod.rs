@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Sleep;
 
 use self::aliases::Aliases;
@@ -378,27 +378,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             End::Kicked(Kick::Drain | Kick::Abort) => Some(Reason::ServerShuttingDown),
             End::Kicked(Kick::Administrative) => Some(Reason::AdministrativeAction),
         };
-        if end != End::Lost {
-            let said = reason.is_none_or(|reason| self.encoder.disconnect(&mut self.out, reason));
-            let last_word = async {
-                if said {
-                    self.stream.write_all(&self.out).await?;
-                }
-                self.stream.shutdown().await
-            };
-            // Best effort: the peer may be gone, and then there is nobody to tell.
-            let _ = tokio::time::timeout(FAREWELL, last_word).await;
-        }
-        // What the client handed over before it went is still wanted.
-        if let Some(submission) = self.submission.take() {
-            let _ = submission.await;
-        }
+        let (broker, about, submission) = (self.broker.clone(), self.about.clone(), self.submission.take());
         let properties = self.goodbye.properties.take();
-        self.broker.events.disconnected(&self.about, reason_told, properties, ended_at.unix_millis);
-        if let Some(will) = will {
-            self.broker.publish_will(will).await;
-        }
+        let left_behind = async {
+            // What the client handed over before it went is still wanted.
+            if let Some(submission) = submission {
+                let _ = submission.await;
+            }
+            broker.events.disconnected(&about, reason_told, properties, ended_at.unix_millis);
+            if let Some(will) = will {
+                broker.publish_will(will).await;
+            }
+        };
+        let last_word = async {
+            if end != End::Lost {
+                // Best effort: the peer may be gone, and then there is nobody to tell.
+                let _ = tokio::time::timeout(FAREWELL, self.say_goodbye(end, reason)).await;
+            }
+        };
+        tokio::join!(left_behind, last_word);
     }
+
+    /// Writes what is left to write, and why we go, if we do. A client that made a mistake may be sending still.
+    async fn say_goodbye(&mut self, end: End, reason: Option<Reason>) -> std::io::Result<()> {
+        if reason.is_none_or(|reason| self.encoder.disconnect(&mut self.out, reason)) {
+            self.stream.write_all(&self.out).await?;
+        }
+        self.stream.shutdown().await?;
+        if matches!(end, End::Close(_)) {
+            read_out(&mut self.stream).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads until the peer stops: closing on unread bytes would reset the connection, and what was said last with it.
+async fn read_out<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<()> {
+    let mut ignored = [0; 1024];
+    while stream.read(&mut ignored).await? > 0 {}
+    Ok(())
 }
 
 impl<S> Connection<S> {
