@@ -8,6 +8,7 @@ mod it {
     mod kafka;
     mod ledger;
     mod limits;
+    mod mqtt_hostile;
     mod plugins;
     mod reload;
     mod sasl;
