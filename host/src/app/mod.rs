@@ -17,10 +17,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api::{self, ApiState, health::Readiness};
 use crate::config::check::Unchecked;
 use crate::config::watch::{Reloads, watch_files};
-use crate::config::{Config, Loader};
+use crate::config::{self, Config, Loader};
 use crate::kafka::Sink;
 use crate::mqtt::{Front, FrontHandle};
-use crate::pipeline::{Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running};
+use crate::pipeline::{Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running, Surroundings};
 use crate::task;
 use crate::telemetry::{self, metrics::Metrics};
 
@@ -87,7 +87,10 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
     let front_handle = front.handle();
     let pipeline = build(&config, &plugins, None)?;
     plugins.install();
-    let running = Arc::new(Running::start(pipeline, ingress).context("cannot start the worker threads")?);
+    let running = Arc::new(
+        Running::start(pipeline, ingress, Surroundings::new(config::variables_for_rules()))
+            .context("cannot start the worker threads")?,
+    );
     let (front_trigger, front_drain) = task::drain();
     let (api_trigger, api_drain) = task::drain();
     let (watch_trigger, watch_drain) = task::drain();

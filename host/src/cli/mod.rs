@@ -3,6 +3,7 @@
 
 mod check;
 mod dev;
+mod jq_helper;
 mod output;
 mod plugin;
 mod serve;
@@ -37,6 +38,8 @@ enum Command {
     Sql(sql::Command),
     #[command(subcommand)]
     Plugin(plugin::Command),
+    #[command(hide = true)]
+    JqHelper(jq_helper::Args),
 }
 
 /// How a command ended.
@@ -82,6 +85,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Sql(command) => sql::run(&command),
         Command::Plugin(command) => plugin::run(&command),
+        Command::JqHelper(jq_helper::Args {}) => jq_helper::run(),
     };
     match done {
         Ok(exit) => exit,

@@ -1,15 +1,20 @@
-//! `millstream sql test`: one event through one statement, or a stream of them, with the code that the pipeline runs.
+//! `millstream sql`: `test` sends one event through one statement, or a stream of them, with the code that the pipeline
+//! runs; `functions` prints the reference of the built-in functions.
 
 use std::fs;
 use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::output::{Reader, print};
 use super::{Exit, Failure};
-use crate::rule::{self, NoFunctions, tester};
+use crate::config::variables_for_rules;
+use crate::pipeline::{Local, Surroundings};
+use crate::rule::functions::{FAMILIES, Family, Function};
+use crate::rule::{self, NoFunctions, nearest, tester};
 
 /// Try rule SQL
 #[derive(Debug, clap::Subcommand)]
@@ -17,12 +22,14 @@ use crate::rule::{self, NoFunctions, tester};
 pub enum Command {
     Test(Test),
     Explain(Explain),
+    Functions(Functions),
 }
 
 const EXAMPLE: &str = "Examples:
   millstream sql test --sql 'SELECT payload.temp AS t FROM \"t/#\"' --event event.json
   millstream sql explain --sql 'SELECT * FROM \"t/#\" WHERE payload.temp > 20'
-  echo '{\"sql\": \"SELECT 1 AS one FROM \\\"t\\\"\", \"event\": {}}' | millstream sql test --stdin";
+  echo '{\"sql\": \"SELECT 1 AS one FROM \\\"t\\\"\", \"event\": {}}' | millstream sql test --stdin
+  millstream sql functions substr";
 
 /// Run a statement over an event; or, with --stdin, one request a line:
 /// {"sql": "...", "event": {...}} or {"template": "...", "vars": {...}}
@@ -55,6 +62,20 @@ pub struct Explain {
     json: bool,
 }
 
+/// The built-in functions, family by family; or one of them in full
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  millstream sql functions
+  millstream sql functions subbits
+  millstream sql functions --json | jq -r '.families[].functions[].name'")]
+pub struct Functions {
+    /// Only this function
+    name: Option<String>,
+    /// Answer with one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Test(args) => match &args.sql {
@@ -62,6 +83,7 @@ pub fn run(command: &Command) -> Result<Exit, Failure> {
             None => stream(&mut io::stdin().lock()),
         },
         Command::Explain(args) => explain(args),
+        Command::Functions(args) => functions(args),
     }
 }
 
@@ -84,6 +106,11 @@ fn explain(args: &Explain) -> Result<Exit, Failure> {
     }
 }
 
+/// The world that statements see here: this process's own.
+fn world() -> Local {
+    Local::new(Arc::new(Surroundings::new(variables_for_rules())))
+}
+
 fn once(sql: &str, args: &Test) -> Result<Exit, Failure> {
     let event = match &args.event {
         None => json!({}),
@@ -93,7 +120,7 @@ fn once(sql: &str, args: &Test) -> Result<Exit, Failure> {
             serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", file.display()))?
         }
     };
-    let answer = tester::run_line(&json!({ "sql": sql, "event": event }).to_string());
+    let answer = tester::run_line(&json!({ "sql": sql, "event": event }).to_string(), &world().here(None));
     let parsed: Value = serde_json::from_str(&answer).context("the answer is not JSON")?;
     let failed = parsed.get("error").is_some();
     let _ = print(&if args.json { answer } else { in_words(&parsed) })?;
@@ -117,6 +144,7 @@ const MAX_LINE: u64 = 64 << 20;
 
 fn stream(input: &mut impl BufRead) -> Result<Exit, Failure> {
     let mut line = Vec::new();
+    let world = world();
     loop {
         line.clear();
         let read = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
@@ -129,8 +157,60 @@ fn stream(input: &mut impl BufRead) -> Result<Exit, Failure> {
         let Ok(text) = std::str::from_utf8(&line) else {
             return Err(anyhow::anyhow!("a line is not UTF-8").into());
         };
-        if !text.trim().is_empty() && print(&tester::run_line(text.trim_end()))? == Reader::Gone {
+        if !text.trim().is_empty() && print(&tester::run_line(text.trim_end(), &world.here(None)))? == Reader::Gone {
             return Ok(Exit::Fine);
         }
     }
+}
+
+fn functions(args: &Functions) -> Result<Exit, Failure> {
+    let text = match &args.name {
+        None if args.json => json!({ "families": FAMILIES.iter().map(family_json).collect::<Vec<_>>() }).to_string(),
+        None => FAMILIES.iter().map(family_text).collect::<Vec<_>>().join("\n"),
+        Some(name) => {
+            let all = || FAMILIES.iter().flat_map(|family| family.functions);
+            let Some(function) = all().find(|function| function.name == name) else {
+                let near = nearest(name, all().map(|function| function.name));
+                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                return Err(anyhow::anyhow!("there is no built-in function `{name}`{hint}").into());
+            };
+            if args.json { function_json(function).to_string() } else { function_text(function) }
+        }
+    };
+    let _ = print(&text)?;
+    Ok(Exit::Fine)
+}
+
+fn family_json(family: &Family) -> Value {
+    json!({ "family": family.name, "functions": family.functions.iter().map(function_json).collect::<Vec<_>>() })
+}
+
+fn function_json(function: &Function) -> Value {
+    // An example that raises has no result.
+    let example = |(sql, result): &(&str, &str)| match *result {
+        "!" => json!({ "sql": sql, "raises": true }),
+        json => json!({ "sql": sql, "result": serde_json::from_str::<Value>(json).unwrap_or_else(|_| json.into()) }),
+    };
+    json!({
+        "name": function.name,
+        "signature": function.signature,
+        "doc": function.doc,
+        "min_args": function.min_args,
+        "max_args": (function.max_args != usize::MAX).then_some(function.max_args),
+        "examples": function.examples.iter().map(example).collect::<Vec<_>>(),
+    })
+}
+
+fn family_text(family: &Family) -> String {
+    let lines = family.functions.iter().map(|function| format!("  {}\n", function.signature));
+    format!("{}\n{}", family.name, lines.collect::<String>())
+}
+
+fn function_text(function: &Function) -> String {
+    let width = function.examples.iter().map(|(sql, _)| sql.chars().count()).max().unwrap_or_default().min(60);
+    let examples = function.examples.iter().map(|(sql, result)| {
+        let result = if *result == "!" { "raises" } else { result };
+        format!("\n  {sql:<width$}  {result}")
+    });
+    format!("{}\n\n{}\n{}", function.signature, function.doc, examples.collect::<String>())
 }

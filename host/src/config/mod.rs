@@ -28,7 +28,7 @@ use std::path::PathBuf;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use files::EMBEDDED;
 pub use load::{LoadError, Loader};
-pub use overrides::{Override, from_environment};
+pub use overrides::{Override, from_environment, variables_for_rules};
 pub use sections::{ApiConfig, NodeConfig};
 
 use crate::kafka::{ActionConfig, ConnectorConfig};

@@ -42,6 +42,14 @@ pub fn from_environment() -> Vec<Override> {
     )
 }
 
+/// What the rules' `getenv` gives, by the names that rules use: EMQX lets them see `EMQXVAR_*` and nothing else.
+#[must_use]
+pub fn variables_for_rules() -> Vec<(String, String)> {
+    let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let meant = named.filter_map(|(name, value)| Some((name.strip_prefix("EMQXVAR_")?.to_owned(), value)));
+    meant.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
+}
+
 /// The overrides among variables.
 pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Override> {
     let mut found: Vec<Override> = Vec::new();

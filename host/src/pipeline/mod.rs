@@ -15,6 +15,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod worker;
+mod world;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,6 +28,7 @@ pub use build::{Blueprint, BuildError};
 pub use config::{OnError, PluginUse, RuleConfig};
 pub use counters::{RuleCounters, Tally};
 pub use ingress::{Closed, Inbound, Ingress, IngressLimits, ShardId};
+pub use world::{Here, Local, Surroundings, serve_jq};
 
 use crate::event::{EventKind, EventSet};
 use crate::kafka::Sink;
@@ -111,13 +113,16 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts one thread for each shard of `ingress`.
-    pub fn start(pipeline: Pipeline, ingress: Ingress) -> std::io::Result<Running> {
+    /// Starts one thread for each shard of `ingress`; rules see and keep things in `surroundings`.
+    pub fn start(pipeline: Pipeline, ingress: Ingress, surroundings: Surroundings) -> std::io::Result<Running> {
+        let surroundings = Arc::new(surroundings);
         ingress.want(pipeline.events.wanted());
         let current = Arc::new(ArcSwap::from_pointee(pipeline));
         let spawn = |(index, shard): (usize, &Arc<ingress::Shard>)| {
-            let (shard, current) = (shard.clone(), current.clone());
-            std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || worker::run(&shard, &current))
+            let (shard, current, surroundings) = (shard.clone(), current.clone(), surroundings.clone());
+            std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || worker::run(&shard, &current, surroundings))
         };
         let workers = ingress.shards().iter().enumerate().map(spawn).collect::<Result<_, _>>()?;
         Ok(Running { current, ingress, workers: Mutex::new(workers) })

@@ -59,7 +59,7 @@ impl Wanted {
 
     fn start(&self) -> Bench {
         let ingress = Ingress::new(2, IngressLimits::default());
-        let running = Running::start(self.build(None).unwrap(), ingress.clone()).unwrap();
+        let running = Running::start(self.build(None).unwrap(), ingress.clone(), Surroundings::new([])).unwrap();
         Bench { running, ingress, signal: AckSignal::new() }
     }
 }

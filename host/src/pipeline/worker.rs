@@ -15,12 +15,13 @@ use rustc_hash::FxHashMap;
 use super::counters::Tally;
 use super::ingress::{Inbound, Shard, Taken};
 use super::stage::{Decoded, PluginFunctions, Routed, WarmGuests};
+use super::world::{Local, Surroundings};
 use super::{Pipeline, Rule};
 use crate::ack::{self, AckHandle, Outcome, Refusal};
 use crate::kafka::Draft;
 use crate::ledger::{Charge, FailCause};
 use crate::message::Message;
-use crate::rule::{EvalErrorKind, Event, OccurredEvent, PublishEvent};
+use crate::rule::{Context, EvalErrorKind, Event, OccurredEvent, PublishEvent};
 
 /// Messages that go through the stages together.
 const CHUNK: usize = 256;
@@ -30,8 +31,8 @@ const MAX_CACHED_TOPICS: usize = 10_000;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The thread's whole life.
-pub(super) fn run(shard: &Shard, current: &ArcSwap<Pipeline>) {
-    let mut worker = Worker::new(current.load_full());
+pub(super) fn run(shard: &Shard, current: &ArcSwap<Pipeline>, surroundings: Arc<Surroundings>) {
+    let mut worker = Worker::new(current.load_full(), Local::new(surroundings));
     let mut batch = Vec::new();
     loop {
         let taken = shard.take(&mut batch, PATIENCE);
@@ -47,6 +48,8 @@ pub(super) fn run(shard: &Shard, current: &ArcSwap<Pipeline>) {
 struct Worker {
     pipeline: Arc<Pipeline>,
     warm: WarmGuests,
+    /// What this worker's rules see of the world.
+    world: Local,
     /// Indices into the pipeline's rules, by topic.
     cache: FxHashMap<Arc<str>, Arc<[usize]>>,
 }
@@ -58,8 +61,8 @@ struct Input {
 }
 
 impl Worker {
-    fn new(pipeline: Arc<Pipeline>) -> Worker {
-        Worker { pipeline, warm: WarmGuests::default(), cache: FxHashMap::default() }
+    fn new(pipeline: Arc<Pipeline>, world: Local) -> Worker {
+        Worker { pipeline, warm: WarmGuests::default(), world, cache: FxHashMap::default() }
     }
 
     /// Moves on to the current pipeline between batches; a batch ends on the one that it started on.
@@ -199,7 +202,8 @@ impl Worker {
                 }
             };
             let mut rows = Vec::new();
-            if let Err(error) = rule.plan.evaluate(event, &functions, &mut rows) {
+            let context = Context { functions: &functions, world: &self.world.here(Some(&message.client)) };
+            if let Err(error) = rule.plan.evaluate(event, context, &mut rows) {
                 tally.exception += 1;
                 tracing::debug!(rule = rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");
                 promises[input.index].refuse(match error.kind {

@@ -139,7 +139,7 @@ impl fmt::Display for Diagnostic {
 }
 
 /// The candidate nearest to `word`, if a slip of the keys explains the difference: at most a third of the letters.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const MAX_LETTERS: usize = 48;
     if word.len() > MAX_LETTERS {
         return None;

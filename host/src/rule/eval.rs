@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Functions;
+use super::Context;
 use super::ast::Compare;
 use super::event::Event;
 use super::plan::{Body, Field, Foreach, Item, Plan};
@@ -61,7 +61,7 @@ pub(super) fn compare_values(operator: Compare, left: &Value, right: &Value) -> 
 /// The state of one evaluation.
 struct Evaluator<'p> {
     plan: &'p Plan,
-    functions: &'p dyn Functions,
+    context: Context<'p>,
     /// The first payload text that was decoded; every later one is taken for it, as in EMQX (rule-sql 2.4).
     decoded: OnceCell<Decoded>,
 }
@@ -93,10 +93,10 @@ impl Plan {
     pub fn evaluate<'e>(
         &self,
         event: &'e dyn Event,
-        functions: &dyn Functions,
+        context: Context<'_>,
         rows: &mut Vec<Row<'e>>,
     ) -> std::result::Result<(), EvalError> {
-        let evaluator = Evaluator { plan: self, functions, decoded: OnceCell::new() };
+        let evaluator = Evaluator { plan: self, context, decoded: OnceCell::new() };
         let before = rows.len();
         let done = match &self.body {
             Body::Select(fields) => evaluator.select_where(fields, event, rows),

@@ -1,7 +1,8 @@
 //! The rule language: SQL text to a plan, a plan over an event to rows, `${}` templates over a row to text.
 //!
 //! EMQX's language, including its traps: every result that a working rule can have is the same. No clock, no file, no
-//! socket; nothing here panics on any text or message, and everything that can grow has a limit.
+//! socket: what a rule may know of them is asked of the [`World`] that its evaluation brings. Nothing here panics on any
+//! text or message, and everything that can grow has a limit.
 //!
 //! The way of a rule: `lexer` cuts the text into tokens, `parser` makes the tree of `ast`, `plan` resolves names once and
 //! collects the payload paths, `check` warns of what would surely fail; `eval` then runs the plan over an `event` and
@@ -14,6 +15,7 @@ mod eval;
 mod event;
 pub mod explain;
 pub mod functions;
+pub mod jq;
 mod lexer;
 mod parser;
 mod plan;
@@ -21,17 +23,21 @@ mod print;
 mod row;
 mod template;
 pub mod tester;
+mod world;
 
 #[cfg(test)]
 mod tests;
 
-pub use diagnostic::{Code, Diagnostic, Span};
+pub use diagnostic::{Code, Diagnostic, Span, nearest};
 pub use eval::{EvalError, EvalErrorKind};
 pub use event::{Column, Event, EventType, JsonEvent, JsonEventError, OccurredEvent, PublishEvent};
 pub use lexer::MAX_SQL_BYTES;
 pub use plan::{Plan, Source};
 pub use row::Row;
 pub use template::{Missing, MissingVariable, Template};
+#[cfg(test)]
+pub use world::still::Still;
+pub use world::{Context, Memory, World};
 
 use crate::value::Value;
 

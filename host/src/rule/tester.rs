@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::event::{Column, Event, EventType};
-use super::{JsonEvent, Missing, NoFunctions, Plan, Row, Source, Template, compile};
+use super::{Context, JsonEvent, Missing, NoFunctions, Plan, Row, Source, Template, World, compile};
 use crate::value::{Map, Value};
 
 /// Why a line has no output.
@@ -17,8 +17,8 @@ enum Refusal {
 /// leaves out, gives `{"outputs":[…]}` or `{"no_result":true}`, `{"template","vars"}`
 /// gives `{"rendered":…}`; anything else `{"error":{"kind":"parse"|"runtime","message":…}}`. Has no line break.
 #[must_use]
-pub fn run_line(line: &str) -> String {
-    let answer = answer(line).unwrap_or_else(|refusal| {
+pub fn run_line(line: &str, world: &dyn World) -> String {
+    let answer = answer(line, world).unwrap_or_else(|refusal| {
         let (kind, message) = match refusal {
             Refusal::Parse(message) => ("parse", message),
             Refusal::Runtime(message) => ("runtime", message),
@@ -30,12 +30,12 @@ pub fn run_line(line: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn answer(line: &str) -> Result<Value, Refusal> {
+fn answer(line: &str, world: &dyn World) -> Result<Value, Refusal> {
     let request = Value::from_json(line.as_bytes()).map_err(|error| Refusal::Parse(format!("the line is {error}")))?;
     match (request.get(b"sql"), request.get(b"template")) {
         (Some(Value::Str(sql)), None) => {
             let samples = matches!(request.get(b"samples"), Some(Value::Bool(true)));
-            run_sql(&String::from_utf8_lossy(sql), request.get(b"event"), samples)
+            run_sql(&String::from_utf8_lossy(sql), request.get(b"event"), samples, world)
         }
         (None, Some(Value::Str(template))) => run_template(&String::from_utf8_lossy(template), request.get(b"vars")),
         _ => {
@@ -46,7 +46,7 @@ fn answer(line: &str) -> Result<Value, Refusal> {
     }
 }
 
-fn run_sql(sql: &str, event: Option<&Value>, samples: bool) -> Result<Value, Refusal> {
+fn run_sql(sql: &str, event: Option<&Value>, samples: bool, world: &dyn World) -> Result<Value, Refusal> {
     let plan = compile(sql, &NoFunctions)
         .map_err(|problems| Refusal::Parse(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let columns = event.cloned().unwrap_or_else(|| Value::map(Map::new()));
@@ -58,7 +58,8 @@ fn run_sql(sql: &str, event: Option<&Value>, samples: bool) -> Result<Value, Ref
         return Ok(object([("no_result", Value::Bool(true))]));
     }
     let mut rows = Vec::new();
-    plan.evaluate(&event, &NoFunctions, &mut rows).map_err(|error| Refusal::Runtime(error.message))?;
+    plan.evaluate(&event, Context { functions: &NoFunctions, world }, &mut rows)
+        .map_err(|error| Refusal::Runtime(error.message))?;
     if rows.is_empty() {
         return Ok(object([("no_result", Value::Bool(true))]));
     }

@@ -60,7 +60,7 @@ fn golden(line: &str) -> Result<(), String> {
         let same = codes == **expected && same_places && same_hints;
         return if same { Ok(()) } else { differ(format!("{problems:?}")) };
     }
-    let answer = tester::run_line(line);
+    let answer = tester::run_line(line, &Still::default());
     if let Some(sql) = text("sql")
         && let Ok(tree) = parser::parse(&sql)
     {
@@ -69,7 +69,7 @@ fn golden(line: &str) -> Result<(), String> {
         Arc::make_mut(&mut entries).insert(Bytes::from_static(b"sql"), Value::str(&printed));
         let mut line = Vec::new();
         Value::Map(entries).to_json(&mut line);
-        let again = tester::run_line(&String::from_utf8_lossy(&line));
+        let again = tester::run_line(&String::from_utf8_lossy(&line), &Still::default());
         if again != answer {
             return differ(format!("{answer}\nbut printed as {printed}: {again}"));
         }
@@ -87,7 +87,7 @@ fn plan(sql: &str) -> Plan {
 
 fn evaluate(sql: &str, event: &dyn Event) -> Result<Vec<String>, EvalError> {
     let mut rows = Vec::new();
-    plan(sql).evaluate(event, &NoFunctions, &mut rows)?;
+    plan(sql).evaluate(event, Still::default().context(), &mut rows)?;
     let print = |row: &Row<'_>| {
         let mut out = Vec::new();
         row.write_json(&mut out);
@@ -155,7 +155,7 @@ fn a_whole_payload_is_never_copied() {
     let message = message("{\"bar\":4.2}");
     let event = PublishEvent { message: &message, node: "n", rule_id: "r" };
     let mut rows = Vec::new();
-    plan("SELECT * FROM t WHERE payload.bar > 4").evaluate(&event, &NoFunctions, &mut rows).unwrap();
+    plan("SELECT * FROM t WHERE payload.bar > 4").evaluate(&event, Still::default().context(), &mut rows).unwrap();
     let value = Template::parse("${payload}").unwrap().render_bytes(&rows[0]).unwrap();
     assert_eq!(value.as_ptr(), message.payload.as_ptr());
     assert_eq!(
@@ -213,7 +213,10 @@ fn functions_that_are_not_built_in() {
     let event = PublishEvent { message: &message, node: "n", rule_id: "r" };
     let run = |sql: &str| {
         let mut rows = Vec::new();
-        compile(sql, &Counting).unwrap().evaluate(&event, &Counting, &mut rows).map(|()| rows[0].get("a"))
+        compile(sql, &Counting)
+            .unwrap()
+            .evaluate(&event, Context { functions: &Counting, world: &Still::default() }, &mut rows)
+            .map(|()| rows[0].get("a"))
     };
     assert_eq!(run("SELECT count_args(1, 2) as a FROM t"), Ok(Some(Value::Int(2))));
     assert!(run("SELECT count_args() as a FROM t").unwrap_err().message.contains("none given"));
@@ -264,10 +267,10 @@ fn every_line_gets_one_line_back() {
     for line in
         ["", "x", "{}", "[]", "{\"sql\":1}", "{\"sql\":\"x\",\"template\":\"y\"}", "{\"template\":\"a\",\"vars\":1}"]
     {
-        let answer = tester::run_line(line);
+        let answer = tester::run_line(line, &Still::default());
         assert!(answer.starts_with("{\"error\":{\"message\":") && !answer.contains('\n'), "{answer}");
     }
-    assert_eq!(tester::run_line("{\"template\":\"a\\n${b}\"}"), "{\"rendered\":\"a\\nundefined\"}");
+    assert_eq!(tester::run_line("{\"template\":\"a\\n${b}\"}", &Still::default()), "{\"rendered\":\"a\\nundefined\"}");
 }
 
 /// Words that rules are made of, in any order.
@@ -519,7 +522,7 @@ proptest! {
         let plan = compile(&sql, &NoFunctions);
         prop_assert!(plan.is_ok(), "{sql}: {plan:?}");
         let mut rows = Vec::new();
-        let Ok(()) = plan.unwrap().evaluate(&event, &NoFunctions, &mut rows) else { return Ok(()) };
+        let Ok(()) = plan.unwrap().evaluate(&event, Still::default().context(), &mut rows) else { return Ok(()) };
         for row in rows {
             let mut json = Vec::new();
             row.write_json(&mut json);

@@ -36,12 +36,12 @@ impl Evaluator<'_> {
             Node::List(items) => self.list(items, scope)?,
             Node::Builtin(function, args) => {
                 let args = self.values(args, scope)?;
-                function.call(&args).map_err(|fault| EvalError::other(fault.to_string()))?
+                function.call(self.context.world, &args).map_err(|fault| EvalError::other(fault.to_string()))?
             }
             Node::Plugin { id, name, args } => {
                 let args = self.values(args, scope)?;
                 let failed = |reason| EvalError::other(format!("`{name}`: {reason}"));
-                self.functions.call(*id, &args).map_err(failed)?
+                self.context.functions.call(*id, &args).map_err(failed)?
             }
             Node::Attribute(attribute, args) => self.attribute(*attribute, args, scope)?,
             Node::Negate(operand) => negate(&self.value(operand, scope)?.into_value())?,

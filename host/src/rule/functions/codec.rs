@@ -1,6 +1,7 @@
-//! Base64 and JSON, both ways.
+//! Base64, JSON and Erlang terms, both ways.
 
 use super::args::{built, bytes, json, str_value};
+use super::term_codec::{decode as decode_term, encode as encode_term};
 use super::{Fault, Function};
 use crate::value::Value;
 
@@ -85,6 +86,41 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("json_decode(nope)", "!"),
         ],
         |args| Value::from_json_shared(bytes(args, 0)?).map_err(|error| Fault::failed(error.to_string())),
+    ),
+    Function::new(
+        1..=1,
+        "term_encode(any) -> text",
+        "The value in Erlang's external term format, version 131.",
+        &[
+            ("bin2hexstr(term_encode('a'))", r#""836D0000000161""#),
+            ("bin2hexstr(term_encode(1))", r#""836101""#),
+            ("bin2hexstr(term_encode(300))", r#""83620000012C""#),
+            ("bin2hexstr(term_encode(-1))", r#""8362FFFFFFFF""#),
+            ("bin2hexstr(term_encode(1.5))", r#""83463FF8000000000000""#),
+            ("bin2hexstr(term_encode([1,'a']))", r#""836C0000000261016D00000001616A""#),
+            ("bin2hexstr(term_encode([1,2]))", r#""836B00020102""#),
+            ("bin2hexstr(term_encode([]))", r#""836A""#),
+            ("bin2hexstr(term_encode(map_new()))", r#""837400000000""#),
+            ("bin2hexstr(term_encode(true))", r#""83770474727565""#),
+            ("bin2hexstr(term_encode(99999999999))", r#""836E0500FFE7764817""#),
+            ("bin2hexstr(term_encode(subbits('abc', 1, 5, 'bits')))", r#""834D000000010560""#),
+        ],
+        |args| encode_term(&args[0]).and_then(built),
+    ),
+    Function::new(
+        1..=1,
+        "term_decode(text) -> any",
+        "The value of an Erlang term of numbers, text, symbols, lists and maps, packed or not. Tuples and the like raise.",
+        &[
+            ("term_decode(term_encode([1, -2.5, 'x', nope]))", r#"[1,-2.5,"x","undefined"]"#),
+            (r#"term_decode(term_encode(json_decode('{"a":[null]}')))"#, r#"{"a":[null]}"#),
+            ("term_decode(hexstr2bin('8368016101'))", "!"),
+            ("term_decode(hexstr2bin('8361'))", "!"),
+            ("term_decode(hexstr2bin('836101FF'))", "!"),
+            ("term_decode('abc')", "!"),
+            ("term_decode(1)", "!"),
+        ],
+        |args| decode_term(bytes(args, 0)?),
     ),
 ];
 

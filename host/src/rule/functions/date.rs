@@ -1,16 +1,18 @@
-//! Dates and times between numbers and text. Never reads the clock or the zone of the system: the evaluator's part.
+//! Dates and times between numbers and text. The clock and the zone of the node are asked of the world.
 //!
 //! Years run from 0 to 9999, as in RFC 3339.
 
 use super::args::{bytes, int, integer, str_value, utf8};
 use super::{Fault, Function};
+use crate::rule::World;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new(
+    Function::with_world(
         1..=2,
         "unix_ts_to_rfc3339(timestamp[, unit]) -> text",
-        "The time in UTC, always with the offset +00:00. Units: 'second', 'millisecond', 'microsecond', 'nanosecond'.",
+        "The time in the node's zone, with its offset (+00:00, never Z). Units: 'second', 'millisecond', 'microsecond', \
+         'nanosecond'.",
         &[
             ("unix_ts_to_rfc3339(0)", r#""1970-01-01T00:00:00+00:00""#),
             ("unix_ts_to_rfc3339(1700000000123, 'millisecond')", r#""2023-11-14T22:13:20.123+00:00""#),
@@ -20,11 +22,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("unix_ts_to_rfc3339(0, 'minute')", "!"),
             ("unix_ts_to_rfc3339(9223372036854775807)", "!"),
         ],
-        |args| {
+        |world, args| {
             let unit = if args.len() > 1 { unit(args, 1)? } else { SECOND };
-            let (date, fraction) = Civil::at(int(args, 0)?, unit, 0)?;
-            let fraction = if unit.digits == 0 { String::new() } else { format!(".{fraction:0>0$}", unit.digits) };
-            Ok(str_value(format!("{}{fraction}+00:00", date.iso())))
+            local_text(world, int(args, 0)?, unit)
         },
     ),
     Function::new(
@@ -54,11 +54,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
             )
         },
     ),
-    Function::new(
-        4..=4,
-        "format_date(unit, offset, format, timestamp) -> text",
-        "The timestamp at an offset from UTC. Directives: %Y %m %d %H %M %S, %N %3N %6N fractions, %z %:z %::z offset; \
-         anything else stays as it is.",
+    Function::with_world(
+        3..=4,
+        "format_date(unit, offset, format[, timestamp]) -> text",
+        "The timestamp, or now, at an offset from UTC. Directives: %Y %m %d %H %M %S, %N %3N %6N fractions, %z %:z %::z \
+         offset; anything else stays as it is. As in EMQX, other characters than ASCII come out encoded twice, and a \
+         fraction before 1970 has a minus sign.",
         &[
             ("format_date('second', '+08:00', '%Y-%m-%d %H:%M:%S%z', 1700000000)", r#""2023-11-15 06:13:20+0800""#),
             (
@@ -69,17 +70,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("format_date('nanosecond', 3600, '%N|%3N|%6N', 1700000000123456789)", r#""123456789|123|123456""#),
             ("format_date('second', 'z', '100%% %y', 0)", r#""100%% %y""#),
             ("format_date('second', 0, '%N', 5)", r#""000000000""#),
+            ("format_date('millisecond', 'Z', '%S.%3N', -1)", r#""00.0-1""#),
+            ("format_date('second', 'Z', '年%Y', 0)", r#""å¹´1970""#),
+            ("strlen(format_date('millisecond', 'local', '%Y-%m-%d %H:%M:%S.%3N'))", "23"),
             ("format_date('second', 0, '%Y', 1.5)", "!"),
             ("format_date('second', '+8', '%Y', 0)", "!"),
+            ("format_date('second', '+8', '%Y')", "!"),
         ],
-        |args| {
-            let (unit, offset) = (unit(args, 0)?, offset(args, 1)?);
-            let (date, fraction) = Civil::at(int(args, 3)?, unit, offset)?;
-            let nanos = fraction * (1_000_000_000 / unit.per_second);
+        |world, args| {
+            let unit = unit(args, 0)?;
+            let timestamp = if args.len() > 3 { int(args, 3)? } else { unit.of_nanos(world.now()) };
+            let offset = offset(world, args, 1, timestamp / unit.per_second)?;
+            // Towards zero, as EMQX does it: before 1970 the fraction is negative.
+            let (date, _) = Civil::at(timestamp / unit.per_second, SECOND, offset)?;
+            let nanos = timestamp % unit.per_second * (1_000_000_000 / unit.per_second);
             render(utf8(bytes(args, 2)?)?, &date, nanos, offset)
         },
     ),
-    Function::new(
+    Function::with_world(
         3..=4,
         "date_to_unix_ts(unit, [offset, ]format, text) -> integer",
         "The timestamp of a text read by position. Other characters of the format only skip as many bytes. An offset \
@@ -98,10 +106,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ],
         parse_date,
     ),
-    Function::new(
+    Function::with_world(
         1..=1,
         "timezone_to_offset_seconds(zone) -> integer",
-        "The offset from UTC in seconds of Z, +HH:MM, +HHMM or +HH:MM:SS; an integer is already one.",
+        "The offset from UTC in seconds of Z, local (the node's zone now), +HH:MM, +HHMM or +HH:MM:SS; an integer is \
+         already one.",
         &[
             ("timezone_to_offset_seconds('+08:00')", "28800"),
             ("timezone_to_offset_seconds('-0530')", "-19800"),
@@ -112,31 +121,39 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("timezone_to_offset_seconds(nope)", "0"),
             ("timezone_to_offset_seconds('+08')", "!"),
             ("timezone_to_offset_seconds('+24:00')", "!"),
+            ("timezone_to_offset_seconds('local')", "0"),
             ("timezone_to_offset_seconds('UTC')", "!"),
         ],
-        |args| offset(args, 0).map(Value::Int),
+        zone_now,
     ),
-    Function::new(
+    Function::with_world(
         1..=1,
         "timezone_to_second(zone) -> integer",
         "Like timezone_to_offset_seconds.",
         &[("timezone_to_second('+08:00')", "28800")],
-        |args| offset(args, 0).map(Value::Int),
+        zone_now,
     ),
 ];
 
 const DAY: i64 = 86_400;
 
 #[derive(Clone, Copy)]
-struct Unit {
-    per_second: i64,
+pub(super) struct Unit {
+    pub(super) per_second: i64,
     /// Of a fraction.
     digits: usize,
 }
 
-const SECOND: Unit = Unit { per_second: 1, digits: 0 };
+impl Unit {
+    /// Nanoseconds in this unit.
+    pub(super) fn of_nanos(self, nanos: i64) -> i64 {
+        nanos.div_euclid(1_000_000_000 / self.per_second)
+    }
+}
 
-fn unit(args: &[Value], at: usize) -> Result<Unit, Fault> {
+pub(super) const SECOND: Unit = Unit { per_second: 1, digits: 0 };
+
+pub(super) fn unit(args: &[Value], at: usize) -> Result<Unit, Fault> {
     match args.get(at) {
         Some(Value::Str(word)) if word == "second" => Ok(SECOND),
         Some(Value::Str(word)) if word == "millisecond" => Ok(Unit { per_second: 1000, digits: 3 }),
@@ -146,10 +163,16 @@ fn unit(args: &[Value], at: usize) -> Result<Unit, Fault> {
     }
 }
 
-fn offset(args: &[Value], at: usize) -> Result<i64, Fault> {
+fn zone_now(world: &dyn World, args: &[Value]) -> Result<Value, Fault> {
+    offset(world, args, 0, SECOND.of_nanos(world.now())).map(Value::Int)
+}
+
+/// The zone in an argument, in seconds east of UTC; `local` as it is at that time.
+fn offset(world: &dyn World, args: &[Value], at: usize, unix_seconds: i64) -> Result<i64, Fault> {
     match args.get(at) {
         Some(Value::Int(seconds)) => Ok(*seconds),
         Some(Value::Undefined) => Ok(0),
+        Some(Value::Str(zone)) if zone == "local" => Ok(world.utc_offset(unix_seconds)),
         Some(Value::Str(zone)) => parse_zone(zone).ok_or_else(|| Fault::argument(args, at, "a zone like Z or +08:00")),
         _ => Err(Fault::argument(args, at, "a zone like Z or +08:00, or seconds")),
     }
@@ -184,9 +207,18 @@ fn number(digits: &[u8]) -> Option<i64> {
     plain.then(|| digits.iter().fold(0, |n, c| n * 10 + i64::from(c - b'0')))
 }
 
+/// A time in the node's zone, in RFC 3339 with as many digits of the fraction as the unit has.
+pub(super) fn local_text(world: &dyn World, timestamp: i64, unit: Unit) -> Result<Value, Fault> {
+    let offset = world.utc_offset(timestamp.div_euclid(unit.per_second));
+    let (date, fraction) = Civil::at(timestamp, unit, offset)?;
+    let fraction = if unit.digits == 0 { String::new() } else { format!(".{fraction:0>0$}", unit.digits) };
+    let (sign, away) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs());
+    Ok(str_value(format!("{}{fraction}{sign}{:02}:{:02}", date.iso(), away / 3600, away / 60 % 60)))
+}
+
 /// A date and a time of day in the proleptic Gregorian calendar.
 #[derive(Default)]
-struct Civil {
+pub(super) struct Civil {
     year: i64,
     month: i64,
     day: i64,
@@ -197,7 +229,7 @@ struct Civil {
 
 impl Civil {
     /// The date at a timestamp, and the fraction of its second in the unit.
-    fn at(timestamp: i64, unit: Unit, offset: i64) -> Result<(Civil, i64), Fault> {
+    pub(super) fn at(timestamp: i64, unit: Unit, offset: i64) -> Result<(Civil, i64), Fault> {
         let outside = || Fault::failed("the time is outside the years 0 to 9999");
         let seconds = timestamp.div_euclid(unit.per_second).checked_add(offset).ok_or_else(outside)?;
         // From year 0 to year 9999.
@@ -244,7 +276,7 @@ impl Civil {
         Some(days * DAY + self.hour * 3600 + self.minute * 60 + self.second)
     }
 
-    fn iso(&self) -> String {
+    pub(super) fn iso(&self) -> String {
         let Civil { year, month, day, hour, minute, second } = self;
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
     }
@@ -328,14 +360,18 @@ fn render(mut format: &str, date: &Civil, nanos: i64, offset: i64) -> Result<Val
         let (sign, away) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs());
         let (hours, minutes, seconds) = (away / 3600, away / 60 % 60, away % 60);
         out.push_str(&match part {
-            Part::Literal(text) => text.to_owned(),
+            // Each byte is taken for a character of Latin-1, as in EMQX.
+            Part::Literal(text) => text.bytes().map(char::from).collect(),
             Part::Year => format!("{:04}", date.year),
             Part::Month => format!("{:02}", date.month),
             Part::Day => format!("{:02}", date.day),
             Part::Hour => format!("{:02}", date.hour),
             Part::Minute => format!("{:02}", date.minute),
             Part::Second => format!("{:02}", date.second),
-            Part::Fraction(digits) => format!("{nanos:09}")[..digits].to_owned(),
+            Part::Fraction(digits) => {
+                let part = nanos / 10i64.pow(9 - digits as u32);
+                format!("{:0>digits$}", part.to_string())
+            }
             Part::Offset(0) => format!("{sign}{hours:02}{minutes:02}"),
             Part::Offset(1) => format!("{sign}{hours:02}:{minutes:02}"),
             Part::Offset(_) => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
@@ -344,9 +380,10 @@ fn render(mut format: &str, date: &Civil, nanos: i64, offset: i64) -> Result<Val
     super::args::built(out.into_bytes())
 }
 
-fn parse_date(args: &[Value]) -> Result<Value, Fault> {
+fn parse_date(world: &dyn World, args: &[Value]) -> Result<Value, Fault> {
     let unit = unit(args, 0)?;
-    let extra = if args.len() > 3 { offset(args, 1)? } else { 0 };
+    // Of a zone that changes its offset, the present one counts.
+    let extra = if args.len() > 3 { offset(world, args, 1, SECOND.of_nanos(world.now()))? } else { 0 };
     let (mut format, text_at) = (utf8(bytes(args, args.len() - 2)?)?, args.len() - 1);
     let mut text: &[u8] = bytes(args, text_at)?;
     let mismatch = || Fault::argument(args, text_at, "a date in the given format");

@@ -2,8 +2,6 @@
 //!
 //! A result that is not a finite number never becomes a value: it raises.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use super::args::{big, float, integer, number, whole};
 use super::{Fault, Function};
 use crate::value::Value;
@@ -173,12 +171,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[("fmod(-7, 3)", "-1.0"), ("fmod(5.5, -2)", "1.5"), ("fmod(1, 0)", "!")],
         |args| float(number(args, 0)? % number(args, 1)?),
     ),
-    Function::new(
+    Function::with_world(
         0..=0,
         "random() -> float",
         "A random number of at least 0 and below 1. Not for secrets.",
         &[("is_float(random())", "true"), ("floor(random())", "0")],
-        |_| float((random_bits() >> 11) as f64 / (1u64 << 53) as f64),
+        |world, _| float((world.random() >> 11) as f64 / (1u64 << 53) as f64),
     ),
 ];
 
@@ -191,9 +189,4 @@ fn round_by(args: &[Value], f: fn(f64) -> f64) -> Result<Value, Fault> {
         [integer @ (Value::Int(_) | Value::Big(_))] => Ok(integer.clone()),
         _ => whole(f(number(args, 0)?)),
     }
-}
-
-/// 64 bits from the hasher that the standard library seeds from the operating system once per thread.
-pub(super) fn random_bits() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -1,17 +1,21 @@
 //! The built-in functions of rule SQL: what each is called, takes, says and answers, family by family.
 //!
-//! A function is pure: no clock, no files, no message; what depends on those belongs to the evaluator. None may
-//! panic, and whatever grows with an argument's value (padding, shifts, patterns) has a limit here.
+//! A function reads its arguments and, if it says so, asks the [`World`] of its evaluation; it reaches nothing else, no
+//! clock, no file. None may panic, and whatever grows with an argument's value (padding, shifts, patterns) has a limit.
 
 mod args;
 mod arrays;
+mod attributes;
 mod bits;
+mod clock;
 mod codec;
+mod compression;
 mod conversion;
 mod date;
 mod hashing;
 mod integer;
 mod join;
+mod jq;
 mod maps;
 mod math;
 mod nulls;
@@ -19,6 +23,8 @@ mod pattern;
 mod regex;
 mod search;
 mod sprintf;
+mod state;
+mod term_codec;
 mod term_text;
 mod tests_of_type;
 mod text;
@@ -29,6 +35,7 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
+use super::World;
 use crate::value::Value;
 
 /// The longest text and the longest list that a function may build, in bytes and in elements.
@@ -45,8 +52,19 @@ pub struct Function {
     pub doc: &'static str,
     /// An SQL expression, and its result as JSON or `!` where it raises. Every one runs as a test.
     pub examples: &'static [(&'static str, &'static str)],
-    /// Takes between `min_args` and `max_args` arguments; go through [`Function::call`], which checks.
-    pub run: fn(&[Value]) -> Result<Value, Fault>,
+    /// Takes between `min_args` and `max_args` arguments; [`Function::call`] checks that.
+    run: Run,
+}
+
+/// How a function comes to its result.
+#[derive(Debug)]
+enum Run {
+    /// From its arguments alone: the same ones always give the same.
+    Pure(fn(&[Value]) -> Result<Value, Fault>),
+    /// Also from the world, or with an effect on it.
+    World(fn(&dyn World, &[Value]) -> Result<Value, Fault>),
+    /// From the event's columns: the evaluator does it, this is its documentation.
+    Columns,
 }
 
 impl Function {
@@ -57,19 +75,50 @@ impl Function {
         examples: &'static [(&'static str, &'static str)],
         run: fn(&[Value]) -> Result<Value, Fault>,
     ) -> Function {
+        Function::made(arity, signature, doc, examples, Run::Pure(run))
+    }
+
+    const fn with_world(
+        arity: RangeInclusive<usize>,
+        signature: &'static str,
+        doc: &'static str,
+        examples: &'static [(&'static str, &'static str)],
+        run: fn(&dyn World, &[Value]) -> Result<Value, Fault>,
+    ) -> Function {
+        Function::made(arity, signature, doc, examples, Run::World(run))
+    }
+
+    const fn made(
+        arity: RangeInclusive<usize>,
+        signature: &'static str,
+        doc: &'static str,
+        examples: &'static [(&'static str, &'static str)],
+        run: Run,
+    ) -> Function {
         let (min_args, max_args) = (*arity.start(), *arity.end());
         Function { name: name_in(signature), min_args, max_args, signature, doc, examples, run }
+    }
+
+    /// Whether the same arguments always give the same result and nothing else happens.
+    #[must_use]
+    pub fn is_pure(&self) -> bool {
+        matches!(self.run, Run::Pure(_))
     }
 
     /// Checks the number of arguments, runs, and puts the function's name into a fault.
     ///
     /// # Errors
     /// The fault: too many or too few arguments, one of the wrong kind, or no result for these.
-    pub fn call(&self, arguments: &[Value]) -> Result<Value, Fault> {
+    pub fn call(&self, world: &dyn World, arguments: &[Value]) -> Result<Value, Fault> {
         if !(self.min_args..=self.max_args).contains(&arguments.len()) {
             return Err(Fault::Arity { signature: self.signature, given: arguments.len() });
         }
-        (self.run)(arguments).map_err(|fault| fault.within(self.name))
+        let answer = match self.run {
+            Run::Pure(run) => run(arguments),
+            Run::World(run) => run(world, arguments),
+            Run::Columns => Err(Fault::failed("it reads the event's columns and can only be called in a rule")),
+        };
+        answer.map_err(|fault| fault.within(self.name))
     }
 }
 
@@ -104,7 +153,40 @@ impl Fault {
     }
 }
 
-/// Finds a function for the plan; not meant for the time of evaluation.
+/// Functions that belong together.
+#[derive(Debug)]
+pub struct Family {
+    /// For people, in one or two words.
+    pub name: &'static str,
+    pub functions: &'static [Function],
+}
+
+/// Every family, in the order of the reference page.
+pub static FAMILIES: [Family; 21] = [
+    Family { name: "message", functions: attributes::FUNCTIONS },
+    Family { name: "mathematics", functions: math::FUNCTIONS },
+    Family { name: "integers", functions: integer::FUNCTIONS },
+    Family { name: "kinds of value", functions: tests_of_type::FUNCTIONS },
+    Family { name: "conversion", functions: conversion::FUNCTIONS },
+    Family { name: "text", functions: text::FUNCTIONS },
+    Family { name: "search in text", functions: search::FUNCTIONS },
+    Family { name: "joining text", functions: join::FUNCTIONS },
+    Family { name: "regular expressions", functions: regex::FUNCTIONS },
+    Family { name: "formatted text", functions: sprintf::FUNCTIONS },
+    Family { name: "maps", functions: maps::FUNCTIONS },
+    Family { name: "lists", functions: arrays::FUNCTIONS },
+    Family { name: "bits", functions: bits::FUNCTIONS },
+    Family { name: "codecs", functions: codec::FUNCTIONS },
+    Family { name: "digests", functions: hashing::FUNCTIONS },
+    Family { name: "compression", functions: compression::FUNCTIONS },
+    Family { name: "clock", functions: clock::FUNCTIONS },
+    Family { name: "date and time", functions: date::FUNCTIONS },
+    Family { name: "absent values and identifiers", functions: nulls::FUNCTIONS },
+    Family { name: "state and environment", functions: state::FUNCTIONS },
+    Family { name: "jq", functions: jq::FUNCTIONS },
+];
+
+/// Finds a function for the plan; not meant for the time of evaluation. Those that read columns are the planner's own.
 #[must_use]
 pub fn lookup(name: &str) -> Option<&'static Function> {
     static BY_NAME: LazyLock<FxHashMap<&'static str, &'static Function>> =
@@ -112,32 +194,14 @@ pub fn lookup(name: &str) -> Option<&'static Function> {
     BY_NAME.get(name).copied()
 }
 
-/// Every name, family by family.
+/// Every name once, family by family.
 pub fn names() -> impl Iterator<Item = &'static str> {
     all().map(|function| function.name)
 }
 
-/// Every function, family by family: for the reference page, and for the tests of all examples.
+/// Every function that is called with its arguments alone, family by family.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    static FAMILIES: [&[Function]; 16] = [
-        math::FUNCTIONS,
-        integer::FUNCTIONS,
-        tests_of_type::FUNCTIONS,
-        conversion::FUNCTIONS,
-        text::FUNCTIONS,
-        search::FUNCTIONS,
-        join::FUNCTIONS,
-        regex::FUNCTIONS,
-        sprintf::FUNCTIONS,
-        maps::FUNCTIONS,
-        arrays::FUNCTIONS,
-        bits::FUNCTIONS,
-        codec::FUNCTIONS,
-        hashing::FUNCTIONS,
-        date::FUNCTIONS,
-        nulls::FUNCTIONS,
-    ];
-    FAMILIES.iter().copied().flatten()
+    FAMILIES.iter().flat_map(|family| family.functions).filter(|function| !matches!(function.run, Run::Columns))
 }
 
 /// The part of a signature before its parenthesis.

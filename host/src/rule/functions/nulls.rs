@@ -1,8 +1,8 @@
 //! Absent values, equality without conversion, and identifiers.
 
 use super::args::{list, str_value};
-use super::math::random_bits;
 use super::{Fault, Function};
+use crate::rule::World;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -64,7 +64,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ],
         |args| Ok(Value::Bool(args[0].loose_eq(&args[1]))),
     ),
-    Function::new(
+    Function::with_world(
         0..=0,
         "uuid_v4() -> text",
         "A random UUID of 36 characters, in lower case.",
@@ -72,14 +72,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("strlen(uuid_v4())", "36"),
             ("regex_match(uuid_v4(), '^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$')", "true"),
         ],
-        |_| Ok(str_value(uuid(true))),
+        |world, _| Ok(str_value(uuid(world, true))),
     ),
-    Function::new(
+    Function::with_world(
         0..=0,
         "uuid_v4_no_hyphen() -> text",
         "A random UUID of 32 hexadecimal digits, in lower case.",
         &[("strlen(uuid_v4_no_hyphen())", "32"), ("regex_match(uuid_v4_no_hyphen(), '^[0-9a-f]{12}4')", "true")],
-        |_| Ok(str_value(uuid(false))),
+        |world, _| Ok(str_value(uuid(world, false))),
     ),
 ];
 
@@ -89,8 +89,8 @@ fn first_of(args: &[Value], wanted: fn(&Value) -> bool) -> Result<Value, Fault> 
 }
 
 /// Version 4, variant 1 (RFC 9562).
-fn uuid(hyphens: bool) -> String {
-    let random = (u128::from(random_bits()) << 64) | u128::from(random_bits());
+fn uuid(world: &dyn World, hyphens: bool) -> String {
+    let random = (u128::from(world.random()) << 64) | u128::from(world.random());
     let bits = random & !(0xF << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let digits = format!("{bits:032x}");
     if !hyphens {
