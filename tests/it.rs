@@ -5,6 +5,7 @@ mod it {
     mod clients;
     mod commands;
     mod events;
+    mod functions;
     mod kafka;
     mod ledger;
     mod limits;
