@@ -8,7 +8,8 @@
 //! | 0 | `message` `event` `topic` `value` `units` `ack` `ledger` `task` `telemetry` |
 //! | 1 | `rule` `plugin` `kafka` |
 //! | 2 | `pipeline` |
-//! | 4 | `mqtt` (of the pipeline only its `Ingress`), `api` |
+//! | 3 | `control` |
+//! | 4 | `mqtt` (of the pipeline only its `Ingress`, of `control` only the `sessions`), `api` |
 //! | 5 | `config` `app` |
 //! | 6 | `cli` |
 //!
@@ -21,6 +22,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod event;
 pub mod kafka;
 pub mod ledger;

@@ -3,6 +3,7 @@
 //! This is the only file that spawns long-lived tasks. Everything is bound and built before anything is started, so a bad
 //! configuration or a taken port never leaves half a process behind.
 
+mod files;
 mod guests;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub struct Addresses {
 pub async fn run(loader: Loader, options: Options) -> Result<()> {
     let first_look = loader.load(&mut Unchecked)?;
     let (_log, _flush) = telemetry::init(&first_look.log)?;
+    files::allow_all();
     let mut plugins = Plugins::new(&first_look.node.data_dir)?;
     // From here on a change is noticed: what the load below does not see any more, the watch does.
     let (watch, mut reloads) = watch_files(first_look.files).await;
@@ -70,6 +72,7 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
         config.mqtt.clone(),
         config.authentication.clone(),
         config.authorization.clone(),
+        crate::mqtt::SysTopics::new(config.sys_topics.clone(), &config.node.name, Instant::now()),
         ingress.clone(),
         metrics.clone(),
     )
@@ -233,6 +236,7 @@ impl Node {
         for (section, changed) in [
             ("listeners", next.listeners != self.config.listeners),
             ("mqtt", next.mqtt != self.config.mqtt),
+            ("sys_topics", next.sys_topics != self.config.sys_topics),
             ("node", next.node != self.config.node),
             ("api", next.api != self.config.api),
             ("log", next.log != self.config.log),

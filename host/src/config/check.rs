@@ -63,12 +63,13 @@ impl Compiler for Unchecked {
 }
 
 /// Top-level sections.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "node",
     "listeners",
     "mqtt",
     "authentication",
     "authorization",
+    "sys_topics",
     "api",
     "log",
     "plugins",

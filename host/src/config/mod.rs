@@ -32,7 +32,7 @@ pub use overrides::{Override, from_environment, variables_for_rules};
 pub use sections::{ApiConfig, NodeConfig};
 
 use crate::kafka::{ActionConfig, ConnectorConfig};
-use crate::mqtt::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig};
+use crate::mqtt::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig, SysTopicsConfig};
 use crate::pipeline::{ActionTemplates, RuleConfig};
 use crate::plugin::PluginConfig;
 use crate::telemetry::LogConfig;
@@ -48,6 +48,7 @@ pub struct Config {
     pub mqtt: MqttConfig,
     pub authentication: AuthenticationConfig,
     pub authorization: AuthorizationConfig,
+    pub sys_topics: SysTopicsConfig,
     pub api: Option<ApiConfig>,
     pub log: LogConfig,
     pub plugins: BTreeMap<String, PluginConfig>,
@@ -70,6 +71,7 @@ impl Config {
             mqtt: reader.section("mqtt", fine),
             authentication: reader.section("authentication", fine),
             authorization: reader.section("authorization", fine),
+            sys_topics: reader.section("sys_topics", fine),
             api: reader.optional("api", ApiConfig::check),
             log: reader.section("log", |log: &LogConfig| log.check().map(objection).into_iter().collect()),
             plugins: reader.entries("plugins", fine),

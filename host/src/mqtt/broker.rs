@@ -9,10 +9,12 @@ use super::acl::{Authorizer, ClientRules};
 use super::auth::Authenticator;
 use super::config::MqttConfig;
 use super::events::{Events, dropped};
+use super::links::Links;
 use super::queue::QueueLimits;
 use super::retained::{Retained, RetainedLimits};
 use super::router::Router;
 use super::sessions::{LastWill, Sessions};
+use super::sys::SysTopics;
 use crate::ack::AckHandle;
 use crate::message::{Client, Message, MessageId};
 use crate::pipeline::{Inbound, Ingress};
@@ -40,6 +42,8 @@ pub struct Broker {
     pub config: MqttConfig,
     pub ingress: Ingress,
     pub events: Arc<Events>,
+    pub links: Arc<Links>,
+    pub sys: SysTopics,
     pub metrics: Arc<Metrics>,
     pub router: Arc<Router>,
     pub retained: Retained,
@@ -56,6 +60,7 @@ impl Broker {
         metrics: Arc<Metrics>,
         authenticator: Authenticator,
         authorizer: Authorizer,
+        sys: SysTopics,
     ) -> Broker {
         let router = Arc::new(Router::default());
         let events = Events::new(ingress.clone());
@@ -75,6 +80,8 @@ impl Broker {
             authorizer: ArcSwap::from_pointee(authorizer),
             ingress,
             events,
+            links: Links::new(),
+            sys,
             metrics,
             config,
         }

@@ -13,12 +13,11 @@ use super::acl::{Authorizer, RuleError};
 use super::auth::{Authenticator, UsersError};
 use super::broker::Broker;
 use super::config::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig, SslOptions, Verify};
-use super::links::Links;
 use super::listener::Listener;
-use super::mailbox::Kick;
+use super::sys::{self, SysTopics};
 use super::tls::{self, TlsError};
 use super::wills;
-use crate::message::{Client, ClientId};
+use crate::control::sessions::SessionTable;
 use crate::pipeline::Ingress;
 use crate::task::Drain;
 use crate::telemetry::metrics::Metrics;
@@ -48,7 +47,6 @@ pub enum FrontError {
 #[derive(Debug)]
 pub struct Front {
     broker: Arc<Broker>,
-    links: Arc<Links>,
     listeners: Vec<Listener>,
     addresses: Vec<(String, SocketAddr)>,
     handle: FrontHandle,
@@ -61,6 +59,7 @@ impl Front {
         mqtt: MqttConfig,
         authentication: AuthenticationConfig,
         authorization: AuthorizationConfig,
+        sys: SysTopics,
         ingress: Ingress,
         metrics: Arc<Metrics>,
     ) -> Result<Front, FrontError> {
@@ -82,13 +81,13 @@ impl Front {
             bound.push(listener);
         }
         let addresses = bound.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
-        let broker = Arc::new(Broker::new(mqtt, ingress, metrics, authenticator, authorizer));
+        let broker = Arc::new(Broker::new(mqtt, ingress, metrics, authenticator, authorizer, sys));
         let certificates = bound.iter().filter_map(|listener| {
             let ssl = listener.config.ssl_options.clone()?;
             Some(Certificate { listener: listener.name.clone(), ssl, tls: listener.tls() })
         });
         let handle = FrontHandle { broker: broker.clone(), certificates: certificates.collect() };
-        Ok(Front { broker, links: Links::new(), listeners: bound, addresses, handle })
+        Ok(Front { broker, listeners: bound, addresses, handle })
     }
 
     /// The address of each listener, with the port that the system chose if 0 was asked for.
@@ -109,20 +108,23 @@ impl Front {
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
             tracing::info!(listener = %listener.name, address = %listener.address, "listening");
-            accepting.spawn(listener.run(self.broker.clone(), self.links.clone()));
+            accepting.spawn(listener.run(self.broker.clone()));
         }
         let later = tokio::spawn(wills::run(self.broker.clone()));
+        let topics = tokio::spawn(sys::run(self.broker.clone()));
+        let links = &self.broker.links;
         let deadline = drain.requested().await;
         accepting.shutdown().await;
-        self.links.drain();
+        links.drain();
         let patience = deadline.saturating_duration_since(Instant::now());
-        if tokio::time::timeout(patience, self.links.empty()).await.is_err() {
-            tracing::warn!(connections = self.links.len(), "closing with acknowledgements outstanding");
-            self.links.abort();
+        if tokio::time::timeout(patience, links.empty()).await.is_err() {
+            tracing::warn!(connections = links.len(), "closing with acknowledgements outstanding");
+            links.abort();
             // They only have their last word to say, which is limited in time.
-            let _ = tokio::time::timeout(LAST_WORDS, self.links.empty()).await;
+            let _ = tokio::time::timeout(LAST_WORDS, links.empty()).await;
         }
         later.abort();
+        topics.abort();
     }
 }
 
@@ -142,16 +144,6 @@ struct Certificate {
 pub struct FrontHandle {
     broker: Arc<Broker>,
     certificates: Arc<[Certificate]>,
-}
-
-/// One session, as the management interface shows it.
-#[derive(Clone, Debug)]
-pub struct SessionInfo {
-    pub client: Arc<Client>,
-    pub connected: bool,
-    pub subscriptions: Vec<String>,
-    /// Messages sent to the client and not acknowledged.
-    pub in_flight: usize,
 }
 
 impl FrontHandle {
@@ -180,24 +172,10 @@ impl FrontHandle {
         Ok(())
     }
 
-    /// All sessions, connected or not, in no order.
+    /// The clients and subscriptions of this node.
     #[must_use]
-    pub fn sessions(&self) -> Vec<SessionInfo> {
-        let mut sessions = Vec::with_capacity(self.broker.sessions.len());
-        self.broker.sessions.for_each(|client, connected, session| {
-            sessions.push(SessionInfo {
-                client: client.clone(),
-                connected,
-                subscriptions: session.subscriptions.keys().cloned().collect(),
-                in_flight: session.window.len(),
-            });
-        });
-        sessions
-    }
-
-    /// Closes a client's connection (0x98 in MQTT 5); `false` when it is not connected.
-    pub fn disconnect(&self, client: &ClientId) -> bool {
-        self.broker.sessions.kick(client, Kick::Administrative)
+    pub fn table(&self) -> Arc<dyn SessionTable> {
+        self.broker.clone()
     }
 }
 

@@ -8,11 +8,14 @@ use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
 use super::mailbox::{Kick, Link};
+use super::traffic::Totals;
 
 #[derive(Debug, Default)]
 struct Table {
     links: FxHashMap<u64, Arc<Link>>,
     closed: bool,
+    /// What went over connections that are gone.
+    gone: Totals,
 }
 
 /// All connections.
@@ -72,6 +75,17 @@ impl Links {
     pub fn len(&self) -> usize {
         self.table.lock().links.len()
     }
+
+    /// What went over all connections since the start.
+    #[must_use]
+    pub fn traffic(&self) -> Totals {
+        let (mut totals, links) = {
+            let table = self.table.lock();
+            (table.gone, table.links.values().cloned().collect::<Vec<_>>())
+        };
+        links.iter().for_each(|link| totals.add(&link.traffic));
+        totals
+    }
 }
 
 /// A connection's entry; dropping it takes the entry out.
@@ -99,6 +113,7 @@ impl Drop for Registered {
     fn drop(&mut self) {
         let mut table = self.links.table.lock();
         table.links.remove(&self.number);
+        table.gone.add(&self.link.traffic);
         if table.links.capacity() > 1024 && table.links.len() * 8 < table.links.capacity() {
             table.links.shrink_to_fit();
         }

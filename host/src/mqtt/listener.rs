@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 use super::broker::Broker;
 use super::config::{ListenerConfig, ListenerKind};
 use super::connection::{self, Connection, Peer, Refused};
-use super::links::{Links, Registered};
+use super::links::Registered;
 use super::mailbox::Link;
 use super::stream::Transport;
 use super::tls::{PeerCertificate, peer_certificate};
@@ -73,7 +73,7 @@ impl Listener {
     }
 
     /// Accepts until it is dropped.
-    pub async fn run(self, broker: Arc<Broker>, links: Arc<Links>) {
+    pub async fn run(self, broker: Arc<Broker>) {
         let permits = Arc::new(Semaphore::new(self.config.max_connections.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared { kind: self.kind, config: self.config, tls: self.tls, broker });
         loop {
@@ -89,7 +89,7 @@ impl Listener {
                 shared.broker.metrics.connections_refused.add(1);
                 continue;
             };
-            let Some(registered) = links.register() else { return };
+            let Some(registered) = shared.broker.links.register() else { return };
             tokio::spawn(serve(shared.clone(), stream, address, permit, registered));
         }
     }

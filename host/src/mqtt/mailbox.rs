@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::events::{Events, dropped};
 use super::queue::{Bell, Delivery, Queue, QueueLimits};
 use super::shared::SharedGroup;
+use super::traffic::Traffic;
 use crate::event::EventKind;
 use crate::message::{Client, ClientId};
 use crate::telemetry::metrics::Metrics;
@@ -35,6 +36,7 @@ pub enum Kick {
 #[derive(Debug, Default)]
 pub struct Link {
     pub bell: Bell,
+    pub traffic: Traffic,
     kick: AtomicU8,
 }
 
@@ -67,6 +69,8 @@ struct Inner {
     queue: Queue,
     link: Option<Arc<Link>>,
     closed: bool,
+    /// Messages that found no room, or lost theirs.
+    dropped: u64,
 }
 
 /// The mailbox of one session.
@@ -85,7 +89,13 @@ impl Mailbox {
     pub fn new(client: &Arc<Client>, limits: QueueLimits, events: &Arc<Events>) -> Arc<Mailbox> {
         Arc::new(Mailbox {
             client: client.id.clone(),
-            inner: Mutex::new(Inner { owner: client.clone(), queue: Queue::new(limits), link: None, closed: false }),
+            inner: Mutex::new(Inner {
+                owner: client.clone(),
+                queue: Queue::new(limits),
+                link: None,
+                closed: false,
+                dropped: 0,
+            }),
             events: events.clone(),
             online: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -130,6 +140,7 @@ impl Mailbox {
         let online = inner.link.is_some();
         let Inner { queue, owner, .. } = &mut *inner;
         let pushed = queue.push(delivery, online, |gone, why| self.events.delivery_dropped(owner, gone, why));
+        inner.dropped += (pushed.dropped + pushed.dropped_qos0) as u64;
         self.waiting.store(inner.queue.len(), Ordering::Relaxed);
         if pushed.dropped > 0 {
             metrics.delivery_dropped_queue_full.add(pushed.dropped as u64);
@@ -160,6 +171,13 @@ impl Mailbox {
         if let Some(link) = &inner.link {
             link.bell.ring();
         }
+    }
+
+    /// Messages that wait, and how many were dropped for want of room.
+    #[must_use]
+    pub fn depth(&self) -> (usize, u64) {
+        let inner = self.inner.lock();
+        (inner.queue.len(), inner.dropped)
     }
 
     #[must_use]

@@ -9,8 +9,8 @@
 //!
 //! In reading order: what is told (`config`), what goes over the wire (`packet`, `codec`), what decides (`session`,
 //! `window`, `acks`, `patience`), what is shared (`queue`, `mailbox`, `router`, `shared`, `retained`, `sessions`,
-//! `broker`), who may (`auth`, `acl`), what is told to rules (`events`), what runs (`connection`, `listener`, `wills`,
-//! `front`).
+//! `links`, `traffic`, `broker`), who may (`auth`, `acl`), what is told of it to rules (`events`), to subscribers (`sys`)
+//! and to whoever manages the node (`table`), what runs (`connection`, `listener`, `wills`, `front`).
 
 mod config;
 mod packet;
@@ -24,25 +24,32 @@ mod window;
 
 mod broker;
 mod deadlines;
+mod links;
 mod mailbox;
 mod queue;
 mod retained;
 mod router;
 mod sessions;
 mod shared;
+mod traffic;
 
 mod acl;
 mod auth;
 mod events;
 
+mod sys;
+mod table;
+
 mod connection;
 mod front;
-mod links;
 mod listener;
 mod stream;
 mod tls;
 mod websocket;
 mod wills;
+
+#[doc(hidden)]
+pub mod measured;
 
 #[cfg(any(test, fuzzing))]
 #[allow(
@@ -61,4 +68,5 @@ pub use config::{
     Action, AuthenticationConfig, AuthorizationConfig, ListenerConfig, ListenerKind, MqttConfig, Permission,
     RuleConfig, SslOptions, TlsVersion, Verify, WebSocketOptions,
 };
-pub use front::{Front, FrontError, FrontHandle, SessionInfo};
+pub use front::{Front, FrontError, FrontHandle};
+pub use sys::{SysTopics, SysTopicsConfig};

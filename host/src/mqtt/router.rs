@@ -140,6 +140,14 @@ impl Router {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether any filter matches this topic.
+    #[must_use]
+    pub fn is_wanted(&self, topic: &str) -> bool {
+        let mut wanted = false;
+        self.index.read().for_each_match(topic, |_| wanted = true);
+        wanted
+    }
+
     /// Puts a message into the mailboxes of all that subscribed to its topic. `from`: the publishing client, which No
     /// Local leaves out.
     pub fn route(&self, message: &Message, from: &ClientId, metrics: &Metrics) -> Routed {

@@ -61,6 +61,15 @@ impl Expiry {
         }
     }
 
+    /// As [`Expiry::from_secs`] reads it; parts of a second are left out.
+    #[must_use]
+    pub fn as_secs(self) -> u32 {
+        match self {
+            Expiry::Never => u32::MAX,
+            Expiry::After(after) => u32::try_from(after.as_secs()).unwrap_or(u32::MAX),
+        }
+    }
+
     #[must_use]
     pub fn is_zero(self) -> bool {
         self == Expiry::After(Duration::ZERO)
@@ -212,6 +221,12 @@ impl Session {
     /// Whether the client can be told of this outcome; if not, it keeps the message and its next copy is a new try.
     fn can_tell(&self, outcome: Outcome) -> bool {
         told(outcome).is_ok_and(|reason| self.version == ProtocolVersion::V5 || !reason.is_error())
+    }
+
+    /// QoS 2 messages of the client that it has not released.
+    #[must_use]
+    pub fn awaiting_release(&self) -> usize {
+        self.received.len()
     }
 
     /// PUBREL: the id is free again. Repeated or unknown: answered too (0x92 in 5.0).

@@ -11,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
+use super::broker::Now;
 use super::deadlines::{DeadlineKey, Deadlines};
 use super::events::Events;
 use super::mailbox::{Kick, Link, Mailbox};
@@ -19,7 +20,9 @@ use super::queue::QueueLimits;
 use super::router::{Router, Subscribed};
 use super::session::{Agreement, Expiry, Session};
 use super::shared;
+use super::traffic::Traffic;
 use crate::ack::AckSignal;
+use crate::event::Connection;
 use crate::message::{Client, ClientId};
 use crate::telemetry::metrics::Metrics;
 
@@ -35,10 +38,27 @@ struct State {
     session: Session,
     /// The connection that has the session.
     link: Option<Arc<Link>>,
-    client: Arc<Client>,
+    /// That connection, or the last one.
+    last: Arc<Link>,
+    about: Arc<Connection>,
     will: Option<LastWill>,
     timers: Vec<DeadlineKey>,
     ended: bool,
+    /// Milliseconds since 1970-01-01 UTC, as is the one below.
+    created_at: i64,
+    disconnected_at: Option<i64>,
+}
+
+/// A session as the tables show it; locked while it is looked at.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub session: &'a Session,
+    pub mailbox: &'a Mailbox,
+    pub about: &'a Connection,
+    pub traffic: &'a Traffic,
+    pub connected: bool,
+    pub created_at: i64,
+    pub disconnected_at: Option<i64>,
 }
 
 /// One session in the table.
@@ -85,7 +105,7 @@ enum Due {
 /// A connection that asks for a session.
 #[derive(Debug)]
 pub struct Attach<'a> {
-    pub client: &'a Arc<Client>,
+    pub about: &'a Arc<Connection>,
     pub clean_start: bool,
     pub agreement: Agreement,
     pub will: Option<Box<Will>>,
@@ -155,7 +175,7 @@ impl Sessions {
         let mut table = self.table.lock();
         let full = table.len() >= self.max_sessions;
         let mut displaced_will = None;
-        let entry = table.entry(attach.client.id.clone());
+        let entry = table.entry(attach.about.client.id.clone());
         if let Entry::Occupied(known) = &entry {
             let cell = known.get().clone();
             let mut state = cell.state.lock();
@@ -171,8 +191,10 @@ impl Sessions {
             if resume {
                 state.session.connected(&attach.agreement);
                 state.link = Some(attach.link.clone());
-                state.client = attach.client.clone();
-                cell.mailbox.belongs_to(attach.client);
+                state.last = attach.link.clone();
+                state.about = attach.about.clone();
+                state.disconnected_at = None;
+                cell.mailbox.belongs_to(&attach.about.client);
                 state.will = last_will(&attach);
                 drop(state);
                 cell.mailbox.connect(Some(attach.link.clone()));
@@ -183,15 +205,18 @@ impl Sessions {
             return Err(TooManySessions);
         }
         let cell = Arc::new(SessionCell {
-            mailbox: Mailbox::new(attach.client, self.queue, &self.events),
+            mailbox: Mailbox::new(&attach.about.client, self.queue, &self.events),
             signal: AckSignal::new(),
             state: Mutex::new(State {
                 session: Session::new(&attach.agreement),
                 link: Some(attach.link.clone()),
-                client: attach.client.clone(),
+                last: attach.link.clone(),
+                about: attach.about.clone(),
                 will: last_will(&attach),
                 timers: Vec::new(),
                 ended: false,
+                created_at: attach.about.connected_at.unwrap_or_default(),
+                disconnected_at: None,
             }),
         });
         cell.mailbox.connect(Some(attach.link.clone()));
@@ -202,13 +227,7 @@ impl Sessions {
 
     /// A connection is gone. Returns the will that is due now.
     #[must_use]
-    pub fn detach(
-        &self,
-        cell: &Arc<SessionCell>,
-        link: &Arc<Link>,
-        farewell: Farewell,
-        now: Instant,
-    ) -> Option<LastWill> {
+    pub fn detach(&self, cell: &Arc<SessionCell>, link: &Arc<Link>, farewell: Farewell, now: Now) -> Option<LastWill> {
         let mut table = self.table.lock();
         let mut state = cell.state.lock();
         if !state.link.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, link)) {
@@ -220,6 +239,8 @@ impl Sessions {
             return None;
         }
         state.link = None;
+        state.disconnected_at = Some(now.unix_millis);
+        let now = now.instant;
         cell.mailbox.connect(None);
         if farewell == Farewell::Normal {
             state.will = None;
@@ -230,7 +251,7 @@ impl Sessions {
         if expiry.is_zero() {
             due = state.will.take();
             self.end(cell, &mut state);
-            Self::forget(&mut table, &state.client.id, cell);
+            Self::forget(&mut table, &state.about.client.id, cell);
             self.metrics.sessions_current.set(table.len() as u64);
             return due;
         }
@@ -278,7 +299,7 @@ impl Sessions {
                     if state.link.is_none() && !state.ended {
                         state.will.take().into_iter().for_each(&mut publish);
                         self.end(&cell, &mut state);
-                        Self::forget(&mut table, &state.client.id, &cell);
+                        Self::forget(&mut table, &state.about.client.id, &cell);
                         self.metrics.sessions_current.set(table.len() as u64);
                     }
                 }
@@ -298,13 +319,17 @@ impl Sessions {
         link.inspect(|link| link.kick(kick)).is_some()
     }
 
-    /// Shows every session: its client, whether it is connected, and its state. Each is locked while it is shown.
-    pub fn for_each(&self, mut see: impl FnMut(&Arc<Client>, bool, &Session)) {
+    /// Shows every session.
+    pub fn for_each(&self, mut see: impl FnMut(View<'_>)) {
         let cells: Vec<_> = self.table.lock().values().cloned().collect();
-        for cell in cells {
-            let state = cell.state.lock();
-            see(&state.client, state.link.is_some(), &state.session);
-        }
+        cells.iter().for_each(|cell| see(view(cell, &cell.state.lock())));
+    }
+
+    /// Shows one session; `None` when there is no such client.
+    pub fn show<R>(&self, client: &ClientId, see: impl FnOnce(View<'_>) -> R) -> Option<R> {
+        let cell = self.table.lock().get(client).cloned()?;
+        let state = cell.state.lock();
+        Some(see(view(&cell, &state)))
     }
 
     #[must_use]
@@ -338,6 +363,8 @@ impl Sessions {
         state.ended = true;
         let subscriptions = std::mem::take(&mut state.session.subscriptions);
         self.metrics.subscriptions_current.sub(subscriptions.len() as u64);
+        let shared = subscriptions.keys().filter(|filter| filter.starts_with("$share/")).count();
+        self.metrics.subscriptions_shared.sub(shared as u64);
         for filter in subscriptions.keys() {
             if let Some(subscribed) = Subscribed::parse(filter) {
                 self.router.unsubscribe(&subscribed, &cell.mailbox);
@@ -360,8 +387,20 @@ impl Sessions {
     }
 }
 
+fn view<'a>(cell: &'a SessionCell, state: &'a State) -> View<'a> {
+    View {
+        session: &state.session,
+        mailbox: &cell.mailbox,
+        about: &state.about,
+        traffic: &state.last.traffic,
+        connected: state.link.is_some(),
+        created_at: state.created_at,
+        disconnected_at: state.disconnected_at,
+    }
+}
+
 fn last_will(attach: &Attach<'_>) -> Option<LastWill> {
-    attach.will.clone().map(|will| LastWill { client: attach.client.clone(), will })
+    attach.will.clone().map(|will| LastWill { client: attach.about.client.clone(), will })
 }
 
 #[cfg(test)]

@@ -1,20 +1,23 @@
 //! What the tests of this folder share: messages, a pipeline that does what the test says, and a raw client.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::acl::Authorizer;
 use super::auth::Authenticator;
-use super::broker::Broker;
+use super::broker::{Broker, Now};
 use super::codec::cut;
 use super::config::{AuthenticationConfig, MqttConfig};
 use super::connection::{self, Peer};
-use super::links::{Links, Registered};
+use super::links::Registered;
 use super::queue::{Delivery, SubscriptionIds};
+use super::sys::{SysTopics, SysTopicsConfig};
+use crate::event::Connection as About;
 use crate::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
 use crate::pipeline::{Inbound, Ingress, IngressLimits};
 use crate::telemetry::metrics::Metrics;
@@ -32,6 +35,25 @@ pub fn client(id: &str, username: Option<&str>, peer: &str) -> Client {
         attrs: BTreeMap::new(),
         hops: 0,
     }
+}
+
+/// A connection of that client.
+pub fn about(id: &str) -> Arc<About> {
+    Arc::new(About {
+        client: Arc::new(client(id, None, "127.0.0.1:1")),
+        local: SocketAddr::from(([127, 0, 0, 1], 1883)),
+        keep_alive: 0,
+        clean_start: true,
+        receive_maximum: 10,
+        session_expiry: 0,
+        properties: None,
+        connected_at: Some(0),
+    })
+}
+
+/// A simulated moment.
+pub fn at(instant: Instant) -> Now {
+    Now { instant, unix_millis: 0 }
 }
 
 pub fn message(topic: &str, payload: &str, qos: QoS) -> Message {
@@ -62,7 +84,6 @@ pub fn delivery(topic: &str, qos: u8) -> Delivery {
 /// A broker whose pipeline is the test.
 pub struct Server {
     pub broker: Arc<Broker>,
-    links: Arc<Links>,
 }
 
 impl Server {
@@ -77,21 +98,27 @@ impl Server {
         let authenticator = Authenticator::load(&AuthenticationConfig::default()).unwrap();
         let authorizer = Authorizer::new(&toml::from_str(rules).unwrap()).unwrap();
         let ingress = Ingress::new(1, IngressLimits { messages: 64, bytes: 1 << 20 });
-        let broker = Broker::new(config, ingress, Arc::new(Metrics::default()), authenticator, authorizer);
-        Server { broker: Arc::new(broker), links: Links::new() }
+        let sys = SysTopics::new(SysTopicsConfig::default(), "edge-1", Instant::now());
+        let broker = Broker::new(config, ingress, Arc::new(Metrics::default()), authenticator, authorizer, sys);
+        Server { broker: Arc::new(broker) }
     }
 
     pub fn register(&self) -> Registered {
-        self.links.register().unwrap()
+        self.broker.links.register().unwrap()
     }
 
     /// A connection that has said nothing yet.
     pub fn dial(&self) -> Raw {
+        self.dial_from("127.0.0.1:4711".parse().unwrap())
+    }
+
+    /// [`Server::dial`] from another address.
+    pub fn dial_from(&self, address: SocketAddr) -> Raw {
         let (near, far) = tokio::io::duplex(1 << 16);
         let broker = self.broker.clone();
         let registered = self.register();
         tokio::spawn(async move {
-            let peer = Peer::plain(near, "127.0.0.1:4711".parse().unwrap());
+            let peer = Peer::plain(near, address);
             if let Ok(connection) = connection::open(peer, &broker, registered.link()).await {
                 connection.run().await;
             }
@@ -122,11 +149,11 @@ impl Server {
     }
 
     pub fn drain(&self) {
-        self.links.drain();
+        self.broker.links.drain();
     }
 
     pub async fn empty(&self) {
-        tokio::time::timeout(PATIENCE, self.links.empty()).await.unwrap();
+        tokio::time::timeout(PATIENCE, self.broker.links.empty()).await.unwrap();
     }
 }
 

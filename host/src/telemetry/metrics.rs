@@ -22,24 +22,35 @@ impl Counter {
 
 /// A number that rises and falls; never below zero.
 #[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
+pub struct Gauge {
+    now: AtomicU64,
+    peak: AtomicU64,
+}
 
 impl Gauge {
     pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        let now = self.now.fetch_add(n, Ordering::Relaxed) + n;
+        self.peak.fetch_max(now, Ordering::Relaxed);
     }
 
     pub fn sub(&self, n: u64) {
-        self.0.fetch_sub(n, Ordering::Relaxed);
+        self.now.fetch_sub(n, Ordering::Relaxed);
     }
 
     pub fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
+        self.now.store(n, Ordering::Relaxed);
+        self.peak.fetch_max(n, Ordering::Relaxed);
     }
 
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The most that it ever was.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
     }
 }
 
@@ -73,6 +84,7 @@ metrics! {
     connections_current: Gauge = "millstream_mqtt_connections", "Connected clients.";
     sessions_current: Gauge = "millstream_mqtt_sessions", "Sessions in memory, connected or not.";
     subscriptions_current: Gauge = "millstream_mqtt_subscriptions", "Subscriptions of all sessions.";
+    subscriptions_shared: Gauge = "millstream_mqtt_subscriptions_shared", "Of these, the shared ones.";
     retained_current: Gauge = "millstream_mqtt_retained_messages", "Retained messages in memory.";
     bytes_received: Counter = "millstream_mqtt_bytes_received_total", "Bytes read from clients, before TLS.";
     bytes_sent: Counter = "millstream_mqtt_bytes_sent_total", "Bytes written to clients, before TLS.";
@@ -81,6 +93,7 @@ metrics! {
     acks_sent: Counter = "millstream_mqtt_acks_sent_total", "PUBACK and PUBREC sent with success or 0x10.";
     acks_refused: Counter = "millstream_mqtt_acks_refused_total", "PUBACK and PUBREC sent with an error, and connections closed instead of one.";
     unauthorized: Counter = "millstream_mqtt_unauthorized_total", "Publications and subscriptions that authorization denied.";
+    unauthorized_publish: Counter = "millstream_mqtt_unauthorized_publish_total", "Of these, the publications.";
     protocol_errors: Counter = "millstream_mqtt_protocol_errors_total", "Connections closed for malformed packets or protocol errors.";
     delivery_dropped_queue_full: Counter = "millstream_mqtt_delivery_dropped_queue_full_total", "Messages dropped because a subscriber's queue was full.";
     delivery_dropped_too_large: Counter = "millstream_mqtt_delivery_dropped_too_large_total", "Messages larger than the subscriber's maximum packet size.";

@@ -4,6 +4,7 @@
 #[path = "../../../host/src"]
 mod host {
     pub mod ack;
+    pub mod control;
     pub mod event;
     pub mod message;
     pub mod mqtt;
@@ -27,4 +28,4 @@ pub mod telemetry {
 
 pub mod heap;
 
-pub use host::{ack, event, message, mqtt, rule, task, topic, units, value};
+pub use host::{ack, control, event, message, mqtt, rule, task, topic, units, value};

@@ -13,6 +13,7 @@ use crate::mqtt::packet::{PacketId, Reason};
 use crate::mqtt::queue::Delivery;
 use crate::mqtt::retained::expires_at;
 use crate::mqtt::session::Session;
+use crate::mqtt::traffic::Kind;
 use crate::mqtt::window::Resend;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -32,6 +33,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let Some(delivery) = cell.mailbox.pop() else { break };
             if expires_at(&delivery.message).is_some_and(|at| at <= now.unix_millis) {
                 self.broker.metrics.delivery_dropped_expired.add(1);
+                self.link.traffic.expired.add(1);
                 self.broker.events.delivery_dropped(&self.client, &delivery, dropped::EXPIRED);
                 continue;
             }
@@ -60,7 +62,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         session.window.withdraw(id);
                     }
                 }
-                Some(Resend::PubRel(id)) => said(self.encoder.ack(out, AckKind::PubRel, id, Reason::Success))?,
+                Some(Resend::PubRel(id)) => {
+                    said(self.encoder.ack(out, AckKind::PubRel, id, Reason::Success))?;
+                    self.link.traffic.sent.count(Kind::PubRel);
+                }
                 None => {
                     self.resending = session.window.has_unsent();
                     break;
@@ -91,9 +96,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let fits = self.encoder.publish(out, &publish);
         if fits {
             self.aliases.said(alias, &message.topic);
+            self.link.traffic.sent.publish(delivery.qos);
             self.broker.events.delivered(&self.client, delivery);
         } else {
             self.broker.metrics.delivery_dropped_too_large.add(1);
+            self.link.traffic.too_large.add(1);
             self.broker.events.delivery_dropped(&self.client, delivery, dropped::TOO_LARGE);
         }
         fits

@@ -214,10 +214,7 @@ fn about<S>(
         keep_alive: connect.keep_alive,
         clean_start: connect.clean_start,
         receive_maximum: agreement.send_maximum,
-        session_expiry: match agreement.expiry {
-            Expiry::Never => u32::MAX,
-            Expiry::After(after) => u32::try_from(after.as_secs()).unwrap_or(u32::MAX),
-        },
+        session_expiry: agreement.expiry.as_secs(),
         properties,
         connected_at,
     }
@@ -247,12 +244,14 @@ where
     let server_keep_alive = config.server_keepalive.filter(|_| v5);
     let keep_alive = server_keep_alive.unwrap_or(connect.keep_alive);
     let agreement = agreement(&connect, config);
-    let mut about = about(&peer, &connect, &client, given, &agreement, None);
+    let now = Now::read();
+    let mut about = about(&peer, &connect, &client, given, &agreement, Some(now.unix_millis));
     about.keep_alive = keep_alive;
+    let about = Arc::new(about);
     let max_packet_size = connect.maximum_packet_size.map_or(usize::MAX, |n| n as usize);
     let encoder = Encoder { version: connect.version, max_packet_size };
     let attached = broker.sessions.attach(Attach {
-        client: &client,
+        about: &about,
         clean_start: connect.clean_start,
         agreement,
         will: connect.will,
@@ -260,14 +259,15 @@ where
     });
     let Ok(attached) = attached else {
         refuse(&mut peer.stream, connect.version, Reason::QuotaExceeded).await;
-        broker.events.connack(&Arc::new(about), Reason::QuotaExceeded as u8);
+        if let Some(about) = Arc::into_inner(about) {
+            broker.events.connack(&Arc::new(About { connected_at: None, ..about }), Reason::QuotaExceeded as u8);
+        }
         return Err(Refused::Reason(Reason::QuotaExceeded));
     };
     // Nothing below may wait: the session has a connection from here on.
-    about.connected_at = Some(Now::read().unix_millis);
-    let about = Arc::new(about);
     broker.events.connected(&about);
     broker.events.connack(&about, Reason::Success as u8);
+    broker.sys.connected(broker, &about, now);
     let mut out = BytesMut::new();
     let connack = ConnAck {
         session_present: attached.session_present,

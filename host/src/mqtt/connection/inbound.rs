@@ -19,6 +19,7 @@ use crate::mqtt::mailbox::Kick;
 use crate::mqtt::packet::{Packet, PacketId, Publish, Reason};
 use crate::mqtt::router::is_reserved;
 use crate::mqtt::session::{Admission, Session};
+use crate::mqtt::traffic::Kind;
 use crate::pipeline::Inbound;
 use crate::topic::TopicName;
 
@@ -40,6 +41,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.patience.heard(now.instant);
         if fresh {
             self.broker.metrics.bytes_received.add(data.len() as u64);
+            self.link.traffic.bytes_received.add(data.len() as u64);
+            self.link.traffic.reads.add(1);
         }
         // What came before a mistake was right, and goes on its way.
         let taken = self.take_packets(&data, now, scratch, out);
@@ -87,39 +90,61 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             let bytes = &data[at..at + len];
             at += len;
+            self.count(&packet);
             match packet {
                 Packet::Publish(publish) => self.take_publish(session, publish, data, now, scratch)?,
                 Packet::PubAck(ack) => {
                     self.tell_acked(session, ack.id, QoS::AtLeastOnce, bytes);
-                    apply(session.handle_puback(ack), &self.encoder, out)?;
+                    apply(session.handle_puback(ack), &self.encoder, &self.link.traffic, out)?;
                 }
                 Packet::PubRec(ack) => {
                     self.tell_acked(session, ack.id, QoS::ExactlyOnce, bytes);
-                    apply(session.handle_pubrec(ack), &self.encoder, out)?;
+                    apply(session.handle_pubrec(ack), &self.encoder, &self.link.traffic, out)?;
                 }
-                Packet::PubRel(ack) => apply(session.handle_pubrel(ack), &self.encoder, out)?,
-                Packet::PubComp(ack) => apply(session.handle_pubcomp(ack), &self.encoder, out)?,
+                Packet::PubRel(ack) => apply(session.handle_pubrel(ack), &self.encoder, &self.link.traffic, out)?,
+                Packet::PubComp(ack) => apply(session.handle_pubcomp(ack), &self.encoder, &self.link.traffic, out)?,
                 Packet::Subscribe(subscribe) => {
                     let given = self.given(EventKind::SessionSubscribed, bytes).map(Arc::from);
                     self.subscribe(session, subscribe, given, now, out)?;
                 }
                 Packet::Unsubscribe(unsubscribe) => {
                     let given = self.given(EventKind::SessionUnsubscribed, bytes).map(Arc::from);
-                    self.unsubscribe(session, unsubscribe, given, out)?;
+                    self.unsubscribe(session, unsubscribe, given, now, out)?;
                 }
                 Packet::PingReq => {
                     self.broker.events.ping(&self.about);
                     said(self.encoder.pingresp(out))?;
+                    self.link.traffic.sent.count(Kind::Ping);
                 }
                 Packet::Disconnect(disconnect) => {
                     let properties = self.given(EventKind::ClientDisconnected, bytes);
                     self.goodbye = Goodbye { code: codec::disconnect_code(bytes), properties };
-                    apply(session.handle_disconnect(disconnect.session_expiry_interval), &self.encoder, out)?;
+                    apply(
+                        session.handle_disconnect(disconnect.session_expiry_interval),
+                        &self.encoder,
+                        &self.link.traffic,
+                        out,
+                    )?;
                     return Err(End::Goodbye { normal: disconnect.normal });
                 }
             }
         }
         Ok(())
+    }
+
+    fn count(&self, packet: &Packet<'_>) {
+        let received = &self.link.traffic.received;
+        match packet {
+            Packet::Publish(publish) => received.publish(publish.qos),
+            Packet::PubAck(_) => received.count(Kind::PubAck),
+            Packet::PubRec(_) => received.count(Kind::PubRec),
+            Packet::PubRel(_) => received.count(Kind::PubRel),
+            Packet::PubComp(_) => received.count(Kind::PubComp),
+            Packet::Subscribe(_) => received.count(Kind::Subscribe),
+            Packet::Unsubscribe(_) => received.count(Kind::Unsubscribe),
+            Packet::PingReq => received.count(Kind::Ping),
+            Packet::Disconnect(_) => {}
+        }
     }
 
     /// The properties of this packet, if there is a rule to read them.
@@ -175,6 +200,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         if !topic.allowed {
             broker.metrics.unauthorized.add(1);
+            broker.metrics.unauthorized_publish.add(1);
+            self.link.traffic.denied.add(1);
             return match owed {
                 Owed::Nothing => Ok(()),
                 // 3.1.1 cannot be told; an acknowledgement would be a lie (MQTT-3.3.5-2).

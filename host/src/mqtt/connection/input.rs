@@ -32,7 +32,9 @@ pub(super) struct Input {
 impl Input {
     /// `data` was read already.
     pub(super) fn new(data: Bytes) -> Input {
-        Input { partial: BytesMut::new(), paused: data }
+        // Empty, it would still hold on to the whole buffer that it is a part of.
+        let paused = if data.is_empty() { Bytes::new() } else { data };
+        Input { partial: BytesMut::new(), paused }
     }
 
     /// Whether there is something to take without reading.

@@ -40,6 +40,7 @@ use super::packet::Reason;
 use super::patience::{Gone, Patience};
 use super::session::Effect;
 use super::sessions::{Attached, Farewell, LastWill, SessionCell};
+use super::traffic::{Kind, Traffic};
 use crate::event::{Connection as About, PacketProperties};
 use crate::message::{Client, ProtocolVersion};
 use crate::pipeline::{Closed, ShardId};
@@ -262,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Effect::Close(_) => refused += 1,
                 _ => {}
             }
-            if let Err(end) = apply(effect, &self.encoder, out) {
+            if let Err(end) = apply(effect, &self.encoder, &self.link.traffic, out) {
                 break Err(end);
             }
             match self.acks.release() {
@@ -294,6 +295,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match Pin::new(&mut self.stream).poll_write(cx, out) {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.broker.metrics.bytes_sent.add(n as u64);
+                    self.link.traffic.bytes_sent.add(n as u64);
+                    self.link.traffic.writes.add(1);
                     // Clearing keeps the whole buffer; advancing would eat it up.
                     if n == out.len() {
                         out.clear()
@@ -370,7 +373,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         {
             metrics.protocol_errors.add(1);
         }
-        let will = self.broker.sessions.detach(&self.cell, &self.link, farewell, ended_at.instant);
+        let will = self.broker.sessions.detach(&self.cell, &self.link, farewell, ended_at);
         let reason = match end {
             End::Lost | End::Goodbye { .. } => None,
             End::Close(reason) => Some(reason),
@@ -386,6 +389,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let _ = submission.await;
             }
             broker.events.disconnected(&about, reason_told, properties, ended_at.unix_millis);
+            broker.sys.disconnected(&broker, &about, reason_told, ended_at);
             if let Some(will) = will {
                 broker.publish_will(will).await;
             }
@@ -438,16 +442,18 @@ impl<S> Connection<S> {
 }
 
 /// Does what the session asks for.
-fn apply(effect: Effect, encoder: &Encoder, out: &mut BytesMut) -> Result<(), End> {
-    let fits = match effect {
-        Effect::Nothing => true,
-        Effect::PubAck(id, reason) => encoder.ack(out, AckKind::PubAck, id, reason),
-        Effect::PubRec(id, reason) => encoder.ack(out, AckKind::PubRec, id, reason),
-        Effect::PubRel(id, reason) => encoder.ack(out, AckKind::PubRel, id, reason),
-        Effect::PubComp(id, reason) => encoder.ack(out, AckKind::PubComp, id, reason),
+fn apply(effect: Effect, encoder: &Encoder, traffic: &Traffic, out: &mut BytesMut) -> Result<(), End> {
+    let (kind, counted, id, reason) = match effect {
+        Effect::Nothing => return Ok(()),
+        Effect::PubAck(id, reason) => (AckKind::PubAck, Kind::PubAck, id, reason),
+        Effect::PubRec(id, reason) => (AckKind::PubRec, Kind::PubRec, id, reason),
+        Effect::PubRel(id, reason) => (AckKind::PubRel, Kind::PubRel, id, reason),
+        Effect::PubComp(id, reason) => (AckKind::PubComp, Kind::PubComp, id, reason),
         Effect::Close(reason) => return Err(End::Close(reason)),
     };
-    said(fits)
+    said(encoder.ack(out, kind, id, reason))?;
+    traffic.sent.count(counted);
+    Ok(())
 }
 
 /// A control packet that is larger than the client takes cannot be sent, and the standard has no other way.

@@ -13,6 +13,8 @@ use crate::mqtt::packet::{FilterRequest, Reason, RetainHandling, Subscribe, Unsu
 use crate::mqtt::router::{Subscribed, SubscriptionOptions, retained_delivery};
 use crate::mqtt::session::Session;
 use crate::mqtt::shared;
+use crate::mqtt::sys::is_sys_filter;
+use crate::mqtt::traffic::Kind;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn subscribe(
@@ -37,7 +39,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             reasons.push(granted);
         }
-        said(self.encoder.suback(out, subscribe.id, &reasons))
+        said(self.encoder.suback(out, subscribe.id, &reasons))?;
+        self.link.traffic.sent.count(Kind::Subscribe);
+        Ok(())
     }
 
     fn subscribe_one(
@@ -59,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if filter.has_wildcard() && !config.wildcard_subscription {
             return Err(Reason::WildcardSubscriptionsNotSupported);
         }
-        let allowed = self.rules.may_subscribe(filter.as_str());
+        let allowed = self.may_subscribe(filter.as_str());
         if self.broker.events.wants(EventKind::CheckAuthzComplete) {
             let source = if self.rules.subscribe_rule(filter.as_str()).is_some() { "file" } else { "default" };
             self.broker.events.authorized(&self.client, "subscribe", filter.as_str(), source, allowed);
@@ -80,9 +84,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             subscription_id,
         };
         self.broker.router.subscribe(&subscribed, &self.cell.mailbox, options);
+        self.broker.sys.subscribed(&self.broker, &self.client, &request.filter, &options, now);
         session.subscriptions.insert(request.filter, options);
         if !known {
             metrics.subscriptions_current.add(1);
+            metrics.subscriptions_shared.add(u64::from(subscribed.share.is_some()));
         }
         let wanted = match options.retain_handling {
             RetainHandling::Send => true,
@@ -98,11 +104,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(options.qos)
     }
 
+    /// The broker's own topics tell of other clients: where no rule says anything, they are for this machine only.
+    fn may_subscribe(&self, filter: &str) -> bool {
+        let open = !is_sys_filter(filter) || self.client.peer.ip().to_canonical().is_loopback();
+        self.rules.may_subscribe(filter) && (open || self.rules.subscribe_rule(filter).is_some())
+    }
+
     pub(super) fn unsubscribe(
         &mut self,
         session: &mut Session,
         unsubscribe: Unsubscribe,
         given: Option<Arc<PacketProperties>>,
+        now: Now,
         out: &mut BytesMut,
     ) -> Result<(), End> {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
@@ -116,7 +129,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 continue;
             };
             self.broker.events.unsubscribed(&self.client, &filter, options.qos, &given);
+            self.broker.sys.unsubscribed(&self.broker, &self.client, &filter, now);
             self.broker.metrics.subscriptions_current.sub(1);
+            self.broker.metrics.subscriptions_shared.sub(u64::from(subscribed.share.is_some()));
             // What a group had given to this member is for the others now.
             if let Some(group) = self.broker.router.unsubscribe(&subscribed, &self.cell.mailbox) {
                 let left = self.cell.mailbox.take_shared(|of| std::sync::Arc::ptr_eq(of, &group));
@@ -124,6 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             reasons.push(Reason::Success);
         }
-        said(self.encoder.unsuback(out, unsubscribe.id, &reasons))
+        said(self.encoder.unsuback(out, unsubscribe.id, &reasons))?;
+        self.link.traffic.sent.count(Kind::Unsubscribe);
+        Ok(())
     }
 }

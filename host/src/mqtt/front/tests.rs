@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::*;
+use crate::mqtt::sys::SysTopicsConfig;
 use crate::mqtt::testing::{PATIENCE, Raw, connect, connect_with, until};
 use crate::pipeline::IngressLimits;
 use crate::task::{self, DrainTrigger};
@@ -52,7 +53,8 @@ async fn bind(text: &str) -> Result<(Front, Arc<Metrics>), FrontError> {
     let metrics = Arc::new(Metrics::default());
     let ingress = Ingress::new(1, IngressLimits::default());
     let Config { listeners, mqtt, authentication, authorization } = config;
-    let front = Front::bind(&listeners, mqtt, authentication, authorization, ingress, metrics.clone()).await?;
+    let sys = SysTopics::new(SysTopicsConfig::default(), "edge-1", Instant::now());
+    let front = Front::bind(&listeners, mqtt, authentication, authorization, sys, ingress, metrics.clone()).await?;
     Ok((front, metrics))
 }
 
@@ -224,11 +226,9 @@ async fn a_client_certificate_says_who_it_is() {
     let mut client = Raw::over(tls(running.tcp("ssl").await, true).await.unwrap());
     client.send(&connect_with(5, 0x82, &[0], &[b"claimed", b"root"])).await;
     assert_eq!(client.packet().await[..4], [0x20, 22, 0, 0]);
-    let sessions = running.handle.sessions();
-    assert_eq!(
-        (sessions[0].client.id.as_str(), sessions[0].client.username.as_deref()),
-        ("device-7", Some("device-7"))
-    );
+    let table = running.handle.table();
+    let row = table.client("device-7").expect("its row");
+    assert_eq!((row.username.as_deref(), row.local), (Some("device-7"), running.addresses["ssl"]));
     // Without one, TLS ends it: at the latest when the first bytes are read.
     if let Ok(stream) = tls(running.tcp("ssl").await, false).await {
         let mut client = Raw::over(stream);
@@ -236,7 +236,7 @@ async fn a_client_certificate_says_who_it_is() {
         assert!(client.packet().await.is_empty());
     }
     assert!(running.handle.reload_certificates().is_ok());
-    assert!(running.handle.disconnect(&ClientId::new("device-7")));
+    assert!(table.kick("device-7"));
     client.expect(&[0xe0, 2, 0x98, 0]).await;
     running.stop().await;
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::message::{ProtocolVersion, QoS};
 use crate::mqtt::packet::RetainHandling;
 use crate::mqtt::router::SubscriptionOptions;
-use crate::mqtt::testing::{client, delivery};
+use crate::mqtt::testing::{about, at, delivery};
 use crate::pipeline::{Ingress, IngressLimits};
 use crate::topic::TopicName;
 
@@ -110,8 +110,8 @@ impl Simulation {
                 properties: None,
             })
         });
-        let client = Arc::new(client(CLIENTS[n], None, "127.0.0.1:1"));
-        let attach = Attach { client: &client, clean_start, agreement, will: made, link: &link };
+        let about = about(CLIENTS[n]);
+        let attach = Attach { about: &about, clean_start, agreement, will: made, link: &link };
         let attached = self.sessions.attach(attach).unwrap();
         self.wills += usize::from(attached.displaced_will.is_some());
         if let Some((_, old)) = self.connections[n].replace((attached.cell, link)) {
@@ -137,9 +137,9 @@ impl Simulation {
     fn disconnect(&mut self, n: usize, normal: bool) {
         let Some((cell, link)) = self.connections[n].take() else { return };
         let farewell = if normal { Farewell::Normal } else { Farewell::Abrupt };
-        self.wills += usize::from(self.sessions.detach(&cell, &link, farewell, self.now()).is_some());
+        self.wills += usize::from(self.sessions.detach(&cell, &link, farewell, at(self.now())).is_some());
         // Whatever a connection does that is gone changes nothing.
-        assert!(self.sessions.detach(&cell, &link, Farewell::Abrupt, self.now()).is_none());
+        assert!(self.sessions.detach(&cell, &link, Farewell::Abrupt, at(self.now())).is_none());
 
         let Some(model) = &mut self.model[n] else { panic!("connected without a session") };
         model.connected = false;

@@ -4,7 +4,7 @@ use super::*;
 use crate::message::{ProtocolVersion, QoS};
 use crate::mqtt::packet::RetainHandling;
 use crate::mqtt::router::SubscriptionOptions;
-use crate::mqtt::testing::{client, delivery};
+use crate::mqtt::testing::{about, at, delivery};
 use crate::pipeline::{Ingress, IngressLimits};
 use crate::topic::TopicName;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ fn fixture(max_sessions: usize) -> Fixture {
 impl Fixture {
     fn attach(&self, id: &str, clean_start: bool, expiry: u32, will: Option<u64>) -> (Attached, Arc<Link>) {
         let link = Arc::new(Link::default());
-        let client = Arc::new(client(id, None, "127.0.0.1:1"));
+        let about = about(id);
         let agreement = Agreement {
             version: ProtocolVersion::V5,
             expiry: Expiry::from_secs(expiry),
@@ -45,12 +45,12 @@ impl Fixture {
             })
         });
         let attached =
-            self.sessions.attach(Attach { client: &client, clean_start, agreement, will, link: &link }).unwrap();
+            self.sessions.attach(Attach { about: &about, clean_start, agreement, will, link: &link }).unwrap();
         (attached, link)
     }
 
     fn detach(&self, (attached, link): &(Attached, Arc<Link>), farewell: Farewell) -> bool {
-        self.sessions.detach(&attached.cell, link, farewell, self.now).is_some()
+        self.sessions.detach(&attached.cell, link, farewell, at(self.now)).is_some()
     }
 
     /// Wills that are published when `seconds` have passed.
@@ -149,10 +149,10 @@ fn there_are_no_more_sessions_than_allowed() {
     let fixture = fixture(1);
     let _first = fixture.attach("a", true, 10, None);
     let link = Arc::new(Link::default());
-    let other = Arc::new(client("b", None, "127.0.0.1:1"));
+    let other = about("b");
     let agreement =
         Agreement { version: ProtocolVersion::V5, expiry: Expiry::Never, receive_maximum: 1, send_maximum: 1 };
-    let attach = Attach { client: &other, clean_start: true, agreement, will: None, link: &link };
+    let attach = Attach { about: &other, clean_start: true, agreement, will: None, link: &link };
     assert_eq!(fixture.sessions.attach(attach).err(), Some(TooManySessions));
     assert!(fixture.attach("a", false, 10, None).0.session_present);
     assert_eq!(fixture.sessions.len(), 1);
