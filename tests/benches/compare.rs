@@ -3,20 +3,18 @@
 //! The figures of one run belong together: same machine, same minute, same load. Mosquitto has no subscriber, so it
 //! throws the messages away; Millstream puts them through a rule into a real Kafka.
 
+#[path = "mosquitto.rs"]
+mod mosquitto;
+
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use serde_json::Value;
 use support::kafka::Kafka;
 use support::millstream::{Millstream, NODE, action, connector, plugin};
-use support::process::Process;
-use support::scratch::Scratch;
-use support::wait::until;
 
 /// Connections of each load.
 const CONNECTIONS: &str = "50";
@@ -78,7 +76,7 @@ fn main() -> Result<()> {
     let topics = ["plain", "plugin"].map(|name| kafka.topic(name, 4));
     let plain = Millstream::start(&config(&args, &kafka, &topics[0], false));
     let with_plugin = Millstream::start(&config(&args, &kafka, &topics[1], true));
-    let (mosquitto, mosquitto_address) = start_mosquitto()?;
+    let (mosquitto, _folder, mosquitto_address) = mosquitto::start()?;
     let into = |topic: &String| Some((kafka.plaintext.clone(), topic.clone()));
     let host =
         |name, host: &Millstream, topic| Broker { name, address: host.tcp(), pid: host.id(), verify: into(topic) };
@@ -162,19 +160,4 @@ fn config(args: &Args, kafka: &Kafka, topic: &str, with_plugin: bool) -> String 
         text += "config = { site = \"plant-7\" }\n";
     }
     text
-}
-
-/// Debian's mosquitto with a configuration that lets the load through and logs nothing.
-fn start_mosquitto() -> Result<(Process, SocketAddr)> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let scratch = Scratch::new("mosquitto");
-    let lines = format!("listener {} 127.0.0.1\nallow_anonymous true\n", address.port());
-    let rest =
-        "max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\nlog_type none\npersistence false\n";
-    let file = scratch.write("mosquitto.conf", &(lines + rest));
-    let log = scratch.path().join("log");
-    let file = file.to_str().context("a path in UTF-8")?;
-    let process = Process::spawn("mosquitto", Path::new("mosquitto"), &["-c", file], &log);
-    until("mosquitto to listen", Duration::from_secs(10), || TcpStream::connect(address).is_ok());
-    Ok((process, address))
 }

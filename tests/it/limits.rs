@@ -1,5 +1,7 @@
 //! What is too much is answered with a reason, not with silence.
 
+mod memory;
+
 use support::kafka::Kafka;
 use support::millstream::{Millstream, pass_through};
 use support::mqtt::{Client, Received};

@@ -5,6 +5,7 @@ pub mod scratch;
 pub mod wait;
 
 pub mod process;
+pub mod resources;
 
 pub mod http;
 pub mod kafka;
