@@ -180,3 +180,107 @@ fn a_refused_client_is_told_of_and_a_publication_to_an_event_topic_is_no_event()
         ((of(counted.0), of(counted.1)) == (2, 1)).then_some(())
     });
 }
+
+/// A subscriber in 5.0; `options` are those of SUBSCRIBE, granted QoS in the lowest bits.
+fn subscriber(host: &Millstream, client: &str, filter: &str, options: u8) -> Client {
+    let mut subscriber = Client::connect(host.tcp(), Version::V5, client);
+    assert_eq!(subscriber.subscribe(filter, options), options & 3);
+    subscriber
+}
+
+#[test]
+fn republish_reaches_a_subscriber_with_qos_retain_and_properties_and_its_rules_hold_the_acknowledgement() {
+    let kafka = Kafka::shared();
+    let topic = kafka.topic("republished", 1);
+    let again = r#"
+[actions.again]
+type = "republish"
+[actions.again.parameters]
+topic = "out/${clientid}"
+payload = "${payload.v}"
+qos = 1
+retain = true
+user_properties = "${pub_props.'User-Property'}"
+mqtt_properties = { Content-Type = "text/plain", Message-Expiry-Interval = 600 }
+"#;
+    let rules =
+        rule("first", r#"SELECT * FROM "in/#""#, "\"again\"") + &rule("second", r#"SELECT * FROM "out/#""#, "\"sink\"");
+    let host = Millstream::start(&[NODE, &connector("kafka", &kafka.plaintext), &sink(&topic), again, &rules].concat());
+    // Retain As Published.
+    let mut listener = subscriber(&host, "listener", "out/#", 2 | 0x08);
+    let mut publisher = Client::connect(host.tcp(), Version::V5, "p1");
+    let given = properties(&[("site", "a")]);
+    let message =
+        Publish { topic: "in/1", payload: br#"{"v":"hi"}"#, qos: 1, id: 1, properties: &given, ..Publish::default() };
+    assert_eq!(publisher.at_least_once(&message), 0);
+    // Acknowledged, so the second rule's record is in Kafka.
+    let records = kafka.read(&topic);
+    let rows: Vec<Value> = records.iter().map(|record| serde_json::from_str(record.text()).expect("JSON")).collect();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_has(
+        &rows[0],
+        &json!({"clientid": "first", "topic": "out/p1", "payload": "hi", "qos": 1, "peerhost": "undefined",
+            "username": "undefined", "flags": {"retain": true, "dup": false}}),
+    );
+    let Packet::Publish { qos: 1, retain: true, topic: out, payload, properties: found, .. } = listener.expect() else {
+        panic!("not as it was republished")
+    };
+    assert_eq!((out.as_str(), &payload[..]), ("out/p1", &b"hi"[..]));
+    let has = |part: &[u8]| found.windows(part.len()).any(|window| window == part);
+    assert!(has(&given) && has(b"\x03\x00\x0atext/plain"), "{found:02x?}");
+    // It was retained: a later subscriber has it.
+    let mut late = subscriber(&host, "late", "out/p1", 1);
+    assert!(matches!(late.expect(), Packet::Publish { retain: true, payload, .. } if payload == b"hi"));
+    let of = |name: &str, rule: &str| host.metrics().sum(name, &[("rule", rule)]);
+    for rule in ["first", "second"] {
+        let counted = ["actions_total", "actions_success_total", "actions_failed_total", "actions_discarded_total"];
+        let counted = counted.map(|name| of(&format!("millstream_rule_{name}"), rule));
+        assert_eq!(counted, [1, 1, 0, 0], "{rule}");
+    }
+    assert_eq!(host.ledger("again").delivered, 1);
+}
+
+#[test]
+fn a_loop_is_cut_and_counted_and_console_prints() {
+    let rules = [
+        "\n[rules.own]\nsql = 'SELECT * FROM \"t2\"'\n\
+         actions = [{ function = \"console\" }, { function = \"republish\", args = { topic = \"t2\" } }]\n",
+        "\n[rules.ping]\nsql = 'SELECT * FROM \"ping\"'\nactions = [\"to-pong\"]\n",
+        "\n[rules.pong]\nsql = 'SELECT * FROM \"pong\"'\nactions = [\"republish:to-ping\"]\n",
+        "\n[actions.to-pong]\ntype = \"republish\"\nparameters = { topic = \"pong\" }\n",
+        "\n[actions.to-ping]\ntype = \"republish\"\nparameters = { topic = \"ping\" }\n",
+    ];
+    let host = Millstream::start(&[NODE, &rules.concat()].concat());
+    let mut listener = subscriber(&host, "listener", "#", 1);
+    let mut publisher = Client::connect(host.tcp(), Version::V4, "p");
+    let message = Publish { topic: "t2", payload: b"once", qos: 1, id: 1, ..Publish::default() };
+    assert_eq!(publisher.at_least_once(&message), 0);
+    let message = Publish { topic: "ping", payload: b"go", qos: 1, id: 2, ..Publish::default() };
+    assert_eq!(publisher.at_least_once(&message), 0);
+    let last = Publish { topic: "last", payload: b"", qos: 1, id: 3, ..Publish::default() };
+    assert_eq!(publisher.at_least_once(&last), 0);
+    let mut topics: BTreeMap<String, usize> = BTreeMap::new();
+    while !topics.contains_key("last") {
+        let Packet::Publish { topic, id, .. } = listener.expect() else { panic!("something else came") };
+        *topics.entry(topic).or_default() += 1;
+        let mut out = Vec::new();
+        wire::answer(&mut out, 0x40, id);
+        listener.send(&out).expect("the connection is open");
+    }
+    // As published and once more; sixteen republished after the first ping.
+    let expected = [("last", 1), ("ping", 9), ("pong", 8), ("t2", 2)];
+    assert_eq!(topics, expected.map(|(topic, n)| (topic.to_string(), n)).into());
+    let cut = |action: &str| {
+        host.ledger(action);
+        host.metrics().sum("millstream_action_dropped_total", &[("action", action), ("cause", "loop")])
+    };
+    assert_eq!((cut("own:republish:1"), cut("to-pong"), cut("to-ping")), (1, 1, 0));
+    let success = host.metrics().sum("millstream_rule_actions_success_total", &[("rule", "own")]);
+    assert_eq!(success, 4, "two outputs, two actions each");
+    host.await_log("console");
+    let log = host.log();
+    let line = log.lines().find(|line| line.contains("console")).expect("a line of the console");
+    for part in ["own", "t2", "once"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}

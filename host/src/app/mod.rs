@@ -20,8 +20,9 @@ use crate::config::check::Unchecked;
 use crate::config::watch::{Reloads, watch_files};
 use crate::config::{self, Config, Loader};
 use crate::kafka::Sink;
+use crate::message::Message;
 use crate::mqtt::{Front, FrontHandle};
-use crate::pipeline::{Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running, Surroundings};
+use crate::pipeline::{Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running, Subscribers, Surroundings};
 use crate::task;
 use crate::telemetry::{self, metrics::Metrics};
 
@@ -91,8 +92,13 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
     let pipeline = build(&config, &plugins, None)?;
     plugins.install();
     let running = Arc::new(
-        Running::start(pipeline, ingress, Surroundings::new(config::variables_for_rules()))
-            .context("cannot start the worker threads")?,
+        Running::start(
+            pipeline,
+            ingress,
+            Surroundings::new(config::variables_for_rules()),
+            Arc::new(ToFront(front.handle())),
+        )
+        .context("cannot start the worker threads")?,
     );
     let (front_trigger, front_drain) = task::drain();
     let (api_trigger, api_drain) = task::drain();
@@ -173,6 +179,7 @@ fn build(config: &Config, plugins: &Plugins, running: Option<&Pipeline>) -> Resu
         node: &config.node.name,
         connectors: &config.connectors,
         actions: &config.actions,
+        built_ins: &config.built_ins,
         rules: &config.rules,
         guests: plugins.guests(),
     };
@@ -180,6 +187,15 @@ fn build(config: &Config, plugins: &Plugins, running: Option<&Pipeline>) -> Resu
         let texts: Vec<String> = errors.iter().map(BuildError::to_string).collect();
         anyhow::anyhow!(texts.join("\n"))
     })
+}
+
+/// Republished messages go up to the front, which the pipeline does not know.
+struct ToFront(FrontHandle);
+
+impl Subscribers for ToFront {
+    fn publish(&self, message: &Message, may_retain: bool) {
+        self.0.publish(message, may_retain);
+    }
 }
 
 /// What a reload changes.

@@ -33,7 +33,9 @@ pub use sections::{ApiConfig, NodeConfig};
 
 use crate::kafka::{ActionConfig, ConnectorConfig};
 use crate::mqtt::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig, SysTopicsConfig};
-use crate::pipeline::{ActionTemplates, RuleConfig};
+use crate::pipeline::{
+    ActionTemplates, ActionUse, BuiltIn, ConsoleAction, Function, RepublishAction, RuleConfig, check_republish,
+};
 use crate::plugin::PluginConfig;
 use crate::telemetry::LogConfig;
 use diagnostic::Complaint;
@@ -53,7 +55,10 @@ pub struct Config {
     pub log: LogConfig,
     pub plugins: BTreeMap<String, PluginConfig>,
     pub connectors: BTreeMap<String, ConnectorConfig>,
+    /// Those that write to Kafka.
     pub actions: BTreeMap<String, ActionConfig>,
+    /// Those of type `republish` and `console`.
+    pub built_ins: BTreeMap<String, BuiltIn>,
     pub rules: BTreeMap<String, RuleConfig>,
     /// Every file that it was made from, or that it names: a change of one means a reload.
     pub files: Vec<PathBuf>,
@@ -76,16 +81,42 @@ impl Config {
             log: reader.section("log", |log: &LogConfig| log.check().map(objection).into_iter().collect()),
             plugins: reader.entries("plugins", fine),
             connectors: reader.entries("connectors", connector),
-            actions: reader.entries("actions", action),
-            rules: reader.entries("rules", fine),
+            actions: reader.entries_where("actions", |kind| !BUILT_IN.contains(&kind), action),
+            built_ins: BTreeMap::new(),
+            rules: reader.entries("rules", rule),
             files: Vec::new(),
             warnings: Vec::new(),
         };
-        for rule in config.rules.values_mut() {
-            rule.actions.iter_mut().for_each(|action| *action = check::action_name(action).to_owned());
+        let republish = reader.entries_where("actions", |kind| kind == BUILT_IN[0], republish);
+        let console = reader.entries_where("actions", |kind| kind == BUILT_IN[1], fine::<ConsoleAction>);
+        config.built_ins.extend(republish.into_iter().map(|(name, action)| (name, action.into())));
+        config.built_ins.extend(console.into_iter().map(|(name, action)| (name, action.into())));
+        for action in config.rules.values_mut().flat_map(|rule| &mut rule.actions) {
+            if let ActionUse::Named(name) = action {
+                *name = check::action_name(name).to_owned();
+            }
         }
         config
     }
+}
+
+/// Types of actions that are no producer's.
+const BUILT_IN: [&str; 2] = ["republish", "console"];
+
+fn republish(action: &RepublishAction) -> Vec<Objection> {
+    let wrong = check_republish(&action.parameters);
+    wrong.into_iter().map(|(key, message)| objection((format!("parameters.{key}"), message))).collect()
+}
+
+fn rule(config: &RuleConfig) -> Vec<Objection> {
+    let inline = config.actions.iter().enumerate().filter_map(|(position, action)| match action {
+        ActionUse::Inline(Function::Republish(said)) => Some((position, check_republish(said)?)),
+        _ => None,
+    });
+    // The place is the whole list: its items have no names to find them by.
+    inline
+        .map(|(position, (key, message))| objection(("actions", format!("[{position}].args.{key}: {message}"))))
+        .collect()
 }
 
 fn fine<T>(_: &T) -> Vec<Objection> {

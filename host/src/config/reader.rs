@@ -45,15 +45,27 @@ impl Reader<'_> {
         section: &str,
         check: impl Fn(&T) -> Vec<Objection>,
     ) -> BTreeMap<String, T> {
+        self.entries_where(section, |_| true, check)
+    }
+
+    /// All named entries of a section that are right, of those whose `type` (empty if there is none) is for the caller.
+    pub fn entries_where<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        section: &str,
+        is_mine: impl Fn(&str) -> bool,
+        check: impl Fn(&T) -> Vec<Objection>,
+    ) -> BTreeMap<String, T> {
         let document = self.document;
         if let Some(node) = document.find(&[section])
             && node.table().is_none()
+            && is_mine("")
         {
             let message = format!("expected a table for each name, like [{section}.NAME], found {}", node.kind());
             self.complaints.push(Complaint::error(node.at, section, message));
         }
         let entries = document.entries(section);
         entries
+            .filter(|(name, _)| is_mine(document.text(&[section, name, "type"]).unwrap_or_default()))
             .filter_map(|(name, entry)| Some((name.to_owned(), self.read(&[section, name], &entry.node, &check)?)))
             .collect()
     }

@@ -496,3 +496,42 @@ ssl = { cacertfile = 'ca.pem' }
     std::fs::write(&binary, b"a = 1\nb = '\xff'\n").unwrap();
     assert!(Loader::file(binary).load(&mut Fussy).unwrap_err().to_string().ends_with("line 2 is not UTF-8"));
 }
+
+#[test]
+fn built_in_actions_are_read_by_their_type_and_inside_rules() {
+    let text = r#"
+actions.again = { type = "republish", parameters = { topic = "u/${clientid}", qos = 1 } }
+actions.log = { type = "console", enable = true }
+rules.s = { sql = 'SELECT 1 FROM "t"', actions = ["republish:again", "log", { function = "console" }] }
+"#;
+    let config = load(&format!("{FINE}{text}"), &[]).unwrap();
+    assert_eq!(config.built_ins.keys().collect::<Vec<_>>(), ["again", "log"]);
+    assert_eq!(config.actions.keys().collect::<Vec<_>>(), ["a"]);
+    let actions = &config.rules["s"].actions;
+    assert_eq!(actions[..2], ["again", "log"]);
+    assert_eq!(actions[2], ActionUse::Inline(Function::Console));
+}
+
+#[test]
+fn what_is_wrong_with_a_built_in_action_is_named() {
+    let text = r#"
+actions.wild = { type = "republish", parameters = { topic = "a/#" } }
+actions.log = { type = "console", connector = "c" }
+actions.odd = { type = "republish", parameters = { topic = "t", qos = 3, mqtt_properties = { Topic-Alias = 1 } } }
+actions.prop = { type = "republish", parameters = { topic = "t", mqtt_properties = { Topic-Alias = 1 } } }
+rules.s = { sql = 'SELECT 1 FROM "t"', actions = ["wild", "log", "odd", "prop", { function = "run" }] }
+rules.u = { sql = 'SELECT 1 FROM "t"', actions = [{ function = "republish", args = { topic = "+" } }] }
+"#;
+    let said = said(&format!("{FINE}{text}"), &[]);
+    for part in [
+        "actions.wild.parameters.topic: a topic name must not contain the wildcards",
+        "actions.log.connector: unknown key",
+        "actions.odd.parameters.qos: ",
+        "0, 1, 2, or one placeholder",
+        "actions.prop.parameters.mqtt_properties.Topic-Alias: there is no such property to set",
+        "rules.s.actions[4].function",
+        "rules.u.actions: [0].args.topic: a topic name must not contain the wildcards",
+    ] {
+        assert!(said.contains(part), "{part} in:\n{said}");
+    }
+}

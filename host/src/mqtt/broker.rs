@@ -98,6 +98,16 @@ impl Broker {
         self.authorizer.load().resolve(client)
     }
 
+    /// Gives a message to this node's subscribers, and retains it if it says so and may be.
+    pub fn publish_here(&self, message: &Message, may_retain: bool) {
+        if message.retain && may_retain {
+            self.retained.put(message, &self.metrics);
+        }
+        if !self.router.route(message, &message.client.id, &self.metrics).matched {
+            self.events.dropped(message, dropped::NO_SUBSCRIBERS);
+        }
+    }
+
     /// Publishes a will as its client would have: retained, to subscribers, and down the pipeline. Nobody waits for
     /// its acknowledgement. Waits while the pipeline is full.
     pub async fn publish_will(&self, last: LastWill) {
@@ -114,12 +124,7 @@ impl Broker {
             received_at,
             client,
         };
-        if message.retain {
-            self.retained.put(&message, &self.metrics);
-        }
-        if !self.router.route(&message, &message.client.id, &self.metrics).matched {
-            self.events.dropped(&message, dropped::NO_SUBSCRIBERS);
-        }
+        self.publish_here(&message, true);
         let shard = self.ingress.shard_of(&message.client.id);
         let mut batch = vec![Inbound::new(message, AckHandle::detached())];
         if self.ingress.submit(shard, &mut batch).await.is_err() {

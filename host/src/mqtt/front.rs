@@ -18,6 +18,7 @@ use super::sys::{self, SysTopics};
 use super::tls::{self, TlsError};
 use super::wills;
 use crate::control::sessions::SessionTable;
+use crate::message::Message;
 use crate::pipeline::Ingress;
 use crate::task::Drain;
 use crate::telemetry::metrics::Metrics;
@@ -176,6 +177,12 @@ impl FrontHandle {
     #[must_use]
     pub fn table(&self) -> Arc<dyn SessionTable> {
         self.broker.clone()
+    }
+
+    /// Gives a message that no client sent to all that subscribe to its topic; it becomes the retained one of its topic if
+    /// it says so and `may_retain`. Never waits.
+    pub fn publish(&self, message: &Message, may_retain: bool) {
+        self.broker.publish_here(message, may_retain);
     }
 }
 

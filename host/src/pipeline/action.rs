@@ -1,4 +1,4 @@
-//! One action of the running pipeline: compiled templates in front of a sink.
+//! One action of the running pipeline: a Kafka sink behind compiled templates, or a function that is built in.
 
 use std::sync::Arc;
 
@@ -9,11 +9,26 @@ use crate::rule::{Diagnostic, Missing, Row, Template};
 use crate::value::Value;
 
 use super::headers::{BadHeaders, HeaderTemplates};
+use super::republish::{RepublishError, RepublishTemplates};
 
 /// An action as the workers use it.
 pub struct Action {
     pub(super) name: String,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) target: Target,
+}
+
+/// Where an action's records go.
+// The large variant is the one that nearly all actions are, and workers go through it for every record.
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Target {
+    Kafka(KafkaTarget),
+    Republish(Box<RepublishTemplates>),
+    Console,
+}
+
+/// A sink, and the templates in front of it.
+pub(super) struct KafkaTarget {
     pub(super) sink: Arc<Sink>,
     templates: ActionTemplates,
     /// What the sink was made from; an equal pair keeps it over a reload.
@@ -43,6 +58,8 @@ pub(super) enum RenderError {
     EmptyTopic,
     #[error(transparent)]
     Headers(#[from] BadHeaders),
+    #[error(transparent)]
+    Republish(#[from] RepublishError),
 }
 
 impl ActionTemplates {
@@ -71,14 +88,21 @@ impl ActionTemplates {
 }
 
 impl Action {
+    pub(super) fn kafka(&self) -> Option<&KafkaTarget> {
+        match &self.target {
+            Target::Kafka(kafka) => Some(kafka),
+            Target::Republish(_) | Target::Console => None,
+        }
+    }
+}
+
+impl KafkaTarget {
     pub(super) fn new(
-        name: &str,
-        ledger: Arc<Ledger>,
         sink: Arc<Sink>,
         templates: ActionTemplates,
         made_from: (ConnectorConfig, ActionConfig),
-    ) -> Action {
-        Action { name: name.to_owned(), ledger, sink, templates, made_from }
+    ) -> KafkaTarget {
+        KafkaTarget { sink, templates, made_from }
     }
 
     /// The record that one row of a rule becomes.

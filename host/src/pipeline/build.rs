@@ -6,14 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::action::{Action, ActionTemplates};
+use super::action::{Action, ActionTemplates, KafkaTarget, Target};
+use super::builtin::{ActionUse, BuiltIn, Function};
 use super::config::{PluginUse, RuleConfig};
 use super::counters::RuleCounters;
+use super::republish::RepublishTemplates;
 use super::stage::{PluginFunction, Stage};
-use super::{EventRules, Pipeline, Rule};
+use super::{EventRules, Pipeline, Rule, RuleAction};
 use crate::event::EventKind;
 use crate::kafka::{ActionConfig, ConnectorConfig, KafkaError, Sink};
-use crate::ledger::Ledger;
+use crate::ledger::{Account, Ledger};
 use crate::plugin::{Guest, Kind};
 use crate::rule::{self, Diagnostic, Source};
 use crate::topic::FilterIndex;
@@ -22,7 +24,10 @@ use crate::topic::FilterIndex;
 pub struct Blueprint<'a> {
     pub node: &'a str,
     pub connectors: &'a BTreeMap<String, ConnectorConfig>,
+    /// Those that write to Kafka.
     pub actions: &'a BTreeMap<String, ActionConfig>,
+    /// Those that are built in, by names that no other action has.
+    pub built_ins: &'a BTreeMap<String, BuiltIn>,
     pub rules: &'a BTreeMap<String, RuleConfig>,
     pub guests: &'a BTreeMap<String, Arc<Guest>>,
 }
@@ -41,7 +46,7 @@ pub enum BuildError {
     #[error("rule `{rule}` uses plugin `{plugin}` as a transform, but it is a {kind}")]
     WrongKind { rule: String, plugin: String, kind: &'static str },
     #[error("action `{action}`, parameters.{key}: {message}")]
-    Template { action: String, key: &'static str, message: String },
+    Template { action: String, key: String, message: String },
     #[error(
         "action `{action}`, parameters.kafka_headers: expected exactly one placeholder, like \"${{pub_props.User-Property}}\""
     )]
@@ -58,6 +63,7 @@ impl Pipeline {
         let mut errors = Vec::new();
         let functions = functions(wanted.guests, &mut errors);
         let templates = compile_templates(wanted, &mut errors);
+        let built_ins = compile_built_ins(wanted, &mut errors);
         let mut drafts = Vec::new();
         for (name, config) in wanted.rules.iter().filter(|(_, config)| config.enable) {
             match RuleDraft::compile(name, config, wanted, &functions) {
@@ -79,6 +85,11 @@ impl Pipeline {
         if !errors.is_empty() {
             return Err(errors);
         }
+        actions.extend(built_ins.into_iter().map(|(name, target)| {
+            let known = running.and_then(|running| running.actions.iter().find(|action| action.name == name));
+            let ledger = known.map_or_else(Arc::default, |action| action.ledger.clone());
+            Action { name, ledger, target }
+        }));
         let mut index = FilterIndex::new();
         for (position, draft) in drafts.iter().enumerate() {
             for source in draft.plan.sources() {
@@ -133,7 +144,9 @@ impl RuleDraft {
         let decode = stages(name, &config.decode, wanted, &mut errors);
         let transform = stages(name, &config.transform, wanted, &mut errors);
         for action in &config.actions {
-            if !wanted.actions.get(action).is_some_and(|action| action.enable) {
+            let ActionUse::Named(action) = action else { continue };
+            let kafka = wanted.actions.get(action).is_some_and(|action| action.enable);
+            if !kafka && !wanted.built_ins.get(action).is_some_and(|action| action.enable) {
                 errors.push(missing("rule", name, "action", action));
             }
         }
@@ -144,12 +157,21 @@ impl RuleDraft {
     }
 
     fn finish(self, actions: &[Action], running: Option<&Pipeline>) -> Rule {
-        let position = |name: &String| actions.iter().position(|action| action.name == *name);
         let known = running.and_then(|running| running.rules.iter().find(|rule| rule.name == self.name));
         let counters = known.filter(|rule| rule.made_from == self.made_from).map(|rule| rule.counters.clone());
+        let counters = counters.unwrap_or_else(|| Arc::new(RuleCounters::default()));
+        let named = self.made_from.actions.iter().enumerate().map(|(position, action)| match action {
+            ActionUse::Named(name) => name.clone(),
+            ActionUse::Inline(function) => inline_name(&self.name, function, position),
+        });
+        let found = named.filter_map(|name| {
+            let index = actions.iter().position(|action| action.name == name)?;
+            let account = Account::new(actions[index].ledger.clone(), counters.results().clone());
+            Some(RuleAction { index, account })
+        });
         Rule {
-            actions: self.made_from.actions.iter().filter_map(position).collect(),
-            counters: counters.unwrap_or_else(|| Arc::new(RuleCounters::default())),
+            actions: found.collect(),
+            counters,
             name: self.name,
             plan: self.plan,
             decode: self.decode,
@@ -157,6 +179,38 @@ impl RuleDraft {
             made_from: self.made_from,
         }
     }
+}
+
+/// What a rule's own action is called in metrics and logs: no name in the configuration has a colon.
+fn inline_name(rule: &str, function: &Function, position: usize) -> String {
+    let function = match function {
+        Function::Republish(_) => "republish",
+        Function::Console => "console",
+    };
+    format!("{rule}:{function}:{position}")
+}
+
+/// All built-in actions that are in use: those with a name of their own, then those that stand in rules.
+fn compile_built_ins(wanted: &Blueprint<'_>, errors: &mut Vec<BuildError>) -> Vec<(String, Target)> {
+    let named = wanted.built_ins.iter().filter(|(_, action)| action.enable);
+    let named = named.map(|(name, action)| (name.clone(), &action.function));
+    let inline = wanted.rules.iter().filter(|(_, rule)| rule.enable).flat_map(|(name, rule)| {
+        rule.actions.iter().enumerate().filter_map(move |(position, action)| match action {
+            ActionUse::Inline(function) => Some((inline_name(name, function, position), function)),
+            ActionUse::Named(_) => None,
+        })
+    });
+    let mut compiled = Vec::new();
+    for (name, function) in named.chain(inline) {
+        match function {
+            Function::Console => compiled.push((name, Target::Console)),
+            Function::Republish(said) => match RepublishTemplates::compile(said) {
+                Ok(templates) => compiled.push((name, Target::Republish(Box::new(templates)))),
+                Err((key, message)) => errors.push(BuildError::Template { action: name, key, message }),
+            },
+        }
+    }
+    compiled
 }
 
 fn missing(section: &'static str, name: &str, what: &'static str, missing: &str) -> BuildError {
@@ -214,7 +268,7 @@ fn compile_templates<'a>(wanted: &Blueprint<'a>, errors: &mut Vec<BuildError>) -
 }
 
 fn template_error(action: &str, key: &'static str, diagnostic: &Diagnostic) -> BuildError {
-    BuildError::Template { action: action.to_owned(), key, message: diagnostic.to_string() }
+    BuildError::Template { action: action.to_owned(), key: key.to_owned(), message: diagnostic.to_string() }
 }
 
 fn start_action(
@@ -226,10 +280,12 @@ fn start_action(
 ) -> Result<Action, KafkaError> {
     let made_from = (wanted.connectors[&config.connector].clone(), config.clone());
     let known = running.and_then(|running| running.actions.iter().find(|action| action.name == name));
-    if let Some(same) = known.filter(|action| action.made_from == made_from) {
-        return Ok(Action::new(name, same.ledger.clone(), same.sink.clone(), templates, made_from));
-    }
     let ledger = known.map_or_else(|| Arc::new(Ledger::default()), |action| action.ledger.clone());
-    let sink = Sink::start(name, &made_from.0, &made_from.1, ledger.clone())?;
-    Ok(Action::new(name, ledger, Arc::new(sink), templates, made_from))
+    let same = known.and_then(Action::kafka).filter(|kafka| kafka.made_from == made_from);
+    let sink = match same {
+        Some(same) => same.sink.clone(),
+        None => Arc::new(Sink::start(name, &made_from.0, &made_from.1, ledger.clone())?),
+    };
+    let target = Target::Kafka(KafkaTarget::new(sink, templates, made_from));
+    Ok(Action { name: name.to_owned(), ledger, target })
 }

@@ -4,6 +4,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::builtin::ActionUse;
+
 /// One rule: which messages, what becomes of them, where they go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,9 +17,9 @@ pub struct RuleConfig {
     /// Plugins that change the records after the SQL, in this order.
     #[serde(default)]
     pub transform: Vec<PluginUse>,
-    /// Names of actions; EMQX's `type:name` is understood.
+    /// Names of actions (EMQX's `type:name` is understood), and built-in actions of this rule alone.
     #[serde(default)]
-    pub actions: Vec<String>,
+    pub actions: Vec<ActionUse>,
     #[serde(default = "yes")]
     pub enable: bool,
     #[serde(default)]

@@ -1,6 +1,13 @@
-//! What a rule did, in EMQX's terms: `matched = passed + no_result + failed` once it is quiet.
+//! What a rule did, in EMQX's terms (rule-sql 7): `matched = passed + failed` once it is quiet, where `failed` is
+//! `no_result` and `exception` (and here also what decode plugins kept from the SQL); then, for each output and action,
+//! what came of it ([`Results`]).
+//!
+//! They begin at zero with a rule, and again when its settings change; a reload that leaves the rule as it is keeps them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ledger::{ResultCounts, Results};
 
 /// The counters of one rule. Workers add a batch at a time ([`Tally`]).
 #[derive(Debug, Default)]
@@ -11,6 +18,7 @@ pub struct RuleCounters {
     exception: AtomicU64,
     decode_dropped: AtomicU64,
     decode_refused: AtomicU64,
+    results: Arc<Results>,
 }
 
 /// One batch's share of a rule's counters, or a reading of all of it.
@@ -45,6 +53,17 @@ impl RuleCounters {
                 counter.fetch_add(n, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Where what becomes of the rule's records is counted.
+    pub(super) fn results(&self) -> &Arc<Results> {
+        &self.results
+    }
+
+    /// What became of the rule's records so far.
+    #[must_use]
+    pub fn read_results(&self) -> ResultCounts {
+        self.results.read()
     }
 
     /// A reading; each figure is exact, the set of them is not one moment.

@@ -7,7 +7,8 @@
 //! Events take the same way, behind what their client published before. Nobody could be made to wait for an event (a
 //! publisher is not to blame that a subscriber acknowledges), so one never waits: a shard holds as many events as it
 //! holds messages, counted apart, and what comes beyond that is dropped and counted by kind. Events that no rule of the
-//! running pipeline asks for are not even made: whoever could raise one asks [`Ingress::wants`] first.
+//! running pipeline asks for are not even made: whoever could raise one asks [`Ingress::wants`] first. Messages that rules
+//! republish come back through the shard of their origin, with a share of their own as well.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -37,6 +38,11 @@ impl Inbound {
         Inbound { message, ack, event: None }
     }
 
+    /// The message that it is, or that the event is about; for an event about none, the event as a message.
+    pub(super) fn original(&self) -> &Message {
+        self.event.as_ref().and_then(|event| event.message()).map_or(&self.message, |message| message)
+    }
+
     /// `None` for an event that has no topic of its own, which no kind is.
     fn of_event(occurrence: Occurrence) -> Option<Inbound> {
         let message = occurrence.as_message()?;
@@ -53,7 +59,7 @@ impl Inbound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardId(usize);
 
-/// What may wait in one shard before connections have to; and as much again in events.
+/// What may wait in one shard before connections have to; as much again in events, and in republished messages.
 #[derive(Clone, Copy, Debug)]
 pub struct IngressLimits {
     pub messages: usize,
@@ -71,13 +77,32 @@ impl Default for IngressLimits {
 #[error("the pipeline is closed")]
 pub struct Closed;
 
+/// What waits of one sort. Each sort has the limits for itself, so that none takes the room of another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    count: usize,
+    bytes: usize,
+}
+
+impl Share {
+    /// Takes so much in, or says no. What is larger than the limits is taken when nothing of its sort waits.
+    fn take(&mut self, count: usize, bytes: usize, limits: &IngressLimits) -> bool {
+        let fits = self.count + count <= limits.messages && self.bytes + bytes <= limits.bytes;
+        let takes = fits || self.count == 0;
+        if takes {
+            self.count += count;
+            self.bytes += bytes;
+        }
+        takes
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Inbound>,
-    /// Of the messages; those of events are counted apart.
-    bytes: usize,
-    events: usize,
-    event_bytes: usize,
+    messages: Share,
+    events: Share,
+    republished: Share,
     worker_sleeps: bool,
     nudged: bool,
     closed: bool,
@@ -85,6 +110,7 @@ struct Queue {
 
 #[derive(Debug, Default)]
 pub(super) struct Shard {
+    limits: IngressLimits,
     queue: Mutex<Queue>,
     arrived: Condvar,
     room: Notify,
@@ -113,10 +139,21 @@ impl Shard {
             return if queue.closed { Taken::Closed } else { Taken::Look };
         }
         std::mem::swap(&mut queue.waiting, batch);
-        (queue.bytes, queue.events, queue.event_bytes) = (0, 0, 0);
+        (queue.messages, queue.events, queue.republished) = (Share::default(), Share::default(), Share::default());
         drop(queue);
         self.room.notify_waiters();
         Taken::Look
+    }
+
+    /// Takes a message that this shard's own worker made, behind all that waits; gives the promise back when too many of those wait. Also
+    /// while the shard is closing: the worker goes on until nothing waits.
+    pub(super) fn take_republished(&self, inbound: Inbound) -> Result<(), AckHandle> {
+        let mut queue = self.queue.lock();
+        if !queue.republished.take(1, inbound.weight(), &self.limits) {
+            return Err(inbound.ack);
+        }
+        queue.waiting.push(inbound);
+        Ok(())
     }
 
     /// Makes the worker look again: room in a send window, a new pipeline.
@@ -149,7 +186,7 @@ impl Ingress {
     #[must_use]
     pub fn new(workers: usize, limits: IngressLimits) -> Ingress {
         let events = Events { wanted: AtomicU32::new(0), dropped: std::array::from_fn(|_| AtomicU64::new(0)) };
-        let shards = (0..workers.max(1)).map(|_| Arc::default()).collect();
+        let shards = (0..workers.max(1)).map(|_| Arc::new(Shard { limits, ..Shard::default() })).collect();
         Ingress { shards, limits, events: Arc::new(events) }
     }
 
@@ -173,13 +210,10 @@ impl Ingress {
         if queue.closed {
             return Err(Closed);
         }
-        let messages = queue.waiting.len() - queue.events;
-        let fits = messages + batch.len() <= self.limits.messages && queue.bytes + bytes <= self.limits.bytes;
-        if !fits && messages > 0 {
+        if !queue.messages.take(batch.len(), bytes, &self.limits) {
             return Ok(false);
         }
         queue.waiting.append(batch);
-        queue.bytes += bytes;
         if queue.worker_sleeps {
             shard.arrived.notify_one();
         }
@@ -225,12 +259,9 @@ impl Ingress {
         let Some(inbound) = Inbound::of_event(occurrence) else { return false };
         let weight = inbound.weight();
         let mut queue = shard.queue.lock();
-        let fits = queue.events < self.limits.messages && queue.event_bytes + weight <= self.limits.bytes;
-        if queue.closed || !(fits || queue.events == 0) {
+        if queue.closed || !queue.events.take(1, weight, &self.limits) {
             return false;
         }
-        queue.events += 1;
-        queue.event_bytes += weight;
         queue.waiting.push(inbound);
         if queue.worker_sleeps {
             shard.arrived.notify_one();

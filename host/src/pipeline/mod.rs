@@ -6,11 +6,14 @@
 
 mod action;
 mod build;
+mod builtin;
 mod config;
+mod console;
 mod counters;
 mod headers;
 pub mod ingress;
 mod render;
+mod republish;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -25,13 +28,16 @@ use parking_lot::Mutex;
 
 pub use action::ActionTemplates;
 pub use build::{Blueprint, BuildError};
+pub use builtin::{ActionUse, BuiltIn, ConsoleAction, Function, Republish, RepublishAction};
 pub use config::{OnError, PluginUse, RuleConfig};
 pub use counters::{RuleCounters, Tally};
 pub use ingress::{Closed, Inbound, Ingress, IngressLimits, ShardId};
+pub use republish::{Subscribers, check_republish};
 pub use world::{Here, Local, Surroundings, serve_jq};
 
 use crate::event::{EventKind, EventSet};
 use crate::kafka::Sink;
+use crate::ledger::Account;
 use crate::plugin::Guest;
 use crate::rule::{FunctionCatalog, FunctionId, Plan};
 use crate::topic::FilterIndex;
@@ -54,10 +60,16 @@ struct Rule {
     plan: Plan,
     decode: Vec<Stage>,
     transform: Vec<Stage>,
-    /// Indices into the pipeline's actions.
-    actions: Vec<usize>,
+    actions: Vec<RuleAction>,
     counters: Arc<RuleCounters>,
     made_from: RuleConfig,
+}
+
+/// One action of a rule.
+struct RuleAction {
+    /// Index into the pipeline's actions.
+    index: usize,
+    account: Arc<Account>,
 }
 
 impl Pipeline {
@@ -78,7 +90,7 @@ impl Pipeline {
 
     /// The sinks of this snapshot, for status and the end.
     fn sinks(&self) -> impl Iterator<Item = (&str, &Arc<Sink>)> {
-        self.actions.iter().map(|action| (action.name.as_str(), &action.sink))
+        self.actions.iter().filter_map(|action| Some((action.name.as_str(), &action.kafka()?.sink)))
     }
 }
 
@@ -113,16 +125,23 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts one thread for each shard of `ingress`; rules see and keep things in `surroundings`.
-    pub fn start(pipeline: Pipeline, ingress: Ingress, surroundings: Surroundings) -> std::io::Result<Running> {
+    /// Starts one thread for each shard of `ingress`; rules see and keep things in `surroundings`. Republished messages go
+    /// to `subscribers`, and to the rules.
+    pub fn start(
+        pipeline: Pipeline,
+        ingress: Ingress,
+        surroundings: Surroundings,
+        subscribers: Arc<dyn Subscribers>,
+    ) -> std::io::Result<Running> {
         let surroundings = Arc::new(surroundings);
         ingress.want(pipeline.events.wanted());
         let current = Arc::new(ArcSwap::from_pointee(pipeline));
         let spawn = |(index, shard): (usize, &Arc<ingress::Shard>)| {
-            let (shard, current, surroundings) = (shard.clone(), current.clone(), surroundings.clone());
+            let (shard, current, subscribers) = (shard.clone(), current.clone(), subscribers.clone());
+            let surroundings = surroundings.clone();
             std::thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || worker::run(&shard, &current, surroundings))
+                .spawn(move || worker::run(&shard, &current, surroundings, &*subscribers))
         };
         let workers = ingress.shards().iter().enumerate().map(spawn).collect::<Result<_, _>>()?;
         Ok(Running { current, ingress, workers: Mutex::new(workers) })

@@ -47,6 +47,25 @@ fn rules(pipeline: &Pipeline, page: &mut Page<'_>) {
     for (rule, tally) in &readings {
         page.line("millstream_rule_decode_dropped_total", &[("rule", rule)], tally.decode_dropped);
     }
+    let results: Vec<_> = pipeline.rules.iter().map(|rule| (&rule.name, rule.counters.read_results())).collect();
+    page.family("millstream_rule_actions_total", "counter", "Records that the rule gave to its actions.");
+    for (rule, counts) in &results {
+        page.line("millstream_rule_actions_total", &[("rule", rule)], counts.total);
+    }
+    page.family("millstream_rule_actions_success_total", "counter", "Of these, those that arrived.");
+    for (rule, counts) in &results {
+        page.line("millstream_rule_actions_success_total", &[("rule", rule)], counts.success);
+    }
+    page.family("millstream_rule_actions_failed_total", "counter", "Of these, those that did not, by EMQX's cause.");
+    for (rule, counts) in &results {
+        for (cause, n) in [("out_of_service", counts.out_of_service), ("unknown", counts.unknown)] {
+            page.line("millstream_rule_actions_failed_total", &[("rule", rule), ("cause", cause)], n);
+        }
+    }
+    page.family("millstream_rule_actions_discarded_total", "counter", "Of these, those that were dropped on purpose.");
+    for (rule, counts) in &results {
+        page.line("millstream_rule_actions_discarded_total", &[("rule", rule)], counts.discarded);
+    }
 }
 
 fn actions(pipeline: &Pipeline, page: &mut Page<'_>) {
@@ -56,7 +75,11 @@ fn actions(pipeline: &Pipeline, page: &mut Page<'_>) {
     for (action, counts) in &readings {
         page.line("millstream_action_accepted_total", &[("action", &action.name)], counts.accepted);
     }
-    page.family("millstream_action_delivered_total", "counter", "Records that Kafka confirmed.");
+    page.family(
+        "millstream_action_delivered_total",
+        "counter",
+        "Records that Kafka confirmed, or that a built-in action has done.",
+    );
     for (action, counts) in &readings {
         page.line("millstream_action_delivered_total", &[("action", &action.name)], counts.delivered);
     }
@@ -78,21 +101,22 @@ fn actions(pipeline: &Pipeline, page: &mut Page<'_>) {
     for (action, counts) in &readings {
         page.line("millstream_action_pending", &[("action", &action.name)], counts.pending);
     }
+    let sinks: Vec<_> = pipeline.actions.iter().filter_map(|action| Some((&action.name, action.kafka()?))).collect();
     page.family("millstream_action_in_flight", "gauge", "Pending records that the Kafka client holds.");
     page.family("millstream_action_waiting", "gauge", "Pending records that wait in front of the Kafka client.");
     page.family("millstream_action_waiting_bytes", "gauge", "Their bytes of key, value and headers.");
-    for (action, _) in &readings {
-        let (in_flight, waiting, bytes) = action.sink.depths();
-        page.line("millstream_action_in_flight", &[("action", &action.name)], in_flight);
-        page.line("millstream_action_waiting", &[("action", &action.name)], waiting);
-        page.line("millstream_action_waiting_bytes", &[("action", &action.name)], bytes);
+    for (action, kafka) in &sinks {
+        let (in_flight, waiting, bytes) = kafka.sink.depths();
+        page.line("millstream_action_in_flight", &[("action", action)], in_flight);
+        page.line("millstream_action_waiting", &[("action", action)], waiting);
+        page.line("millstream_action_waiting_bytes", &[("action", action)], bytes);
     }
     page.family("millstream_connector_status", "gauge", "1 for the state that an action's connection is in.");
-    for (action, _) in &readings {
-        let status = action.sink.status();
+    for (action, kafka) in &sinks {
+        let status = kafka.sink.status();
         for state in State::ALL {
-            let connector = &action.made_from.1.connector;
-            let labels = [("connector", connector.as_str()), ("action", &action.name), ("status", &state.to_string())];
+            let connector = &kafka.made_from.1.connector;
+            let labels = [("connector", connector.as_str()), ("action", action), ("status", &state.to_string())];
             page.line("millstream_connector_status", &labels, u8::from(status.state == state));
         }
     }

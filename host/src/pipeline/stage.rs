@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::config::OnError;
+use super::republish::Publication;
 use crate::ack::{Outcome, Refusal};
 use crate::kafka::Draft;
 use crate::ledger::{DropCause, FailCause};
@@ -25,6 +26,8 @@ pub(super) struct Routed {
     pub(super) message: usize,
     pub(super) action: usize,
     pub(super) draft: Draft,
+    /// Set when the record is a message to republish.
+    pub(super) publication: Option<Arc<Publication>>,
 }
 
 /// A worker's instances, one for each plugin version in use.
@@ -138,7 +141,7 @@ fn conclude(stage: &Stage, rule: &str, mut entry: Routed, verdict: Verdict, on: 
                 let mut record = entry.draft.record.clone();
                 patch.apply(&mut record);
                 let draft = Draft { record, ack: entry.draft.ack.branch(), charge: entry.draft.charge.split() };
-                Routed { message: entry.message, action: entry.action, draft }
+                Routed { message: entry.message, action: entry.action, draft, publication: entry.publication.clone() }
             });
             let more: Vec<_> = more.collect();
             first.apply(&mut entry.draft.record);

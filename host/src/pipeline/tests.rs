@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::ack::testing::outcomes;
 use crate::ack::{AckGroup, AckSignal, Outcome, Refusal};
 use crate::event::{EventKind, Fact, Occurrence};
 use crate::kafka::{ActionConfig, ConnectorConfig, EmbeddedKafka};
-use crate::ledger::{Counts, FailCause};
-use crate::message::Client;
+use crate::ledger::{Counts, DropCause, FailCause, ResultCounts};
 use crate::message::testing::{client, message};
+use crate::message::{Client, Message, QoS};
+
+/// Nothing here takes that long; only a test that fails does.
+const LONG: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Default)]
 struct Wanted {
     connectors: BTreeMap<String, ConnectorConfig>,
     actions: BTreeMap<String, ActionConfig>,
+    built_ins: BTreeMap<String, BuiltIn>,
     rules: BTreeMap<String, RuleConfig>,
 }
 
@@ -37,7 +42,7 @@ impl Wanted {
     }
 
     fn rule(mut self, name: &str, sql: &str, actions: &[&str]) -> Wanted {
-        let actions = actions.iter().map(|action| (*action).to_owned()).collect();
+        let actions = actions.iter().map(|action| ActionUse::from(*action)).collect();
         let rule = RuleConfig {
             sql: sql.to_owned(),
             decode: Vec::new(),
@@ -52,15 +57,21 @@ impl Wanted {
     }
 
     fn build(&self, running: Option<&Pipeline>) -> Result<Pipeline, Vec<BuildError>> {
-        let Wanted { connectors, actions, rules } = self;
+        let Wanted { connectors, actions, built_ins, rules } = self;
         let guests = &BTreeMap::new();
-        Pipeline::build(&Blueprint { node: "test", connectors, actions, rules, guests }, running)
+        Pipeline::build(&Blueprint { node: "test", connectors, actions, built_ins, rules, guests }, running)
     }
 
     fn start(&self) -> Bench {
-        let ingress = Ingress::new(2, IngressLimits::default());
-        let running = Running::start(self.build(None).unwrap(), ingress.clone(), Surroundings::new([])).unwrap();
-        Bench { running, ingress, signal: AckSignal::new() }
+        self.start_with(IngressLimits::default())
+    }
+
+    fn start_with(&self, limits: IngressLimits) -> Bench {
+        let ingress = Ingress::new(2, limits);
+        let subscribers = Arc::new(Heard::default());
+        let (pipeline, surroundings) = (self.build(None).unwrap(), Surroundings::new([]));
+        let running = Running::start(pipeline, ingress.clone(), surroundings, subscribers.clone()).unwrap();
+        Bench { running, ingress, signal: AckSignal::new(), subscribers }
     }
 }
 
@@ -68,6 +79,17 @@ struct Bench {
     running: Running,
     ingress: Ingress,
     signal: Arc<AckSignal>,
+    subscribers: Arc<Heard>,
+}
+
+/// Everybody who subscribes to everything.
+#[derive(Default)]
+struct Heard(Mutex<Vec<(Message, bool)>>);
+
+impl Subscribers for Heard {
+    fn publish(&self, message: &Message, may_retain: bool) {
+        self.0.lock().push((message.clone(), may_retain));
+    }
 }
 
 impl Bench {
@@ -208,4 +230,190 @@ fn events_run_the_rules_that_name_them_and_publications_to_their_topics_do_not()
     drop(bench.running.swap(next.build(Some(&bench.running.current())).unwrap()));
     let wants = |kind: &&EventKind| bench.ingress.wants(**kind);
     assert_eq!(EventKind::ALL.iter().filter(wants).collect::<Vec<_>>(), [&EventKind::ClientPing]);
+}
+
+fn republish(arguments: &str) -> BuiltIn {
+    let action = format!("type = \"republish\"\n[parameters]\n{arguments}");
+    toml::from_str::<builtin::RepublishAction>(&action).unwrap().into()
+}
+
+impl Wanted {
+    fn built_in(mut self, name: &str, action: BuiltIn) -> Wanted {
+        self.built_ins.insert(name.to_owned(), action);
+        self
+    }
+}
+
+impl Bench {
+    fn results(&self, rule: &str) -> ResultCounts {
+        self.running.current().rules.iter().find(|known| known.name == rule).unwrap().counters.read_results()
+    }
+
+    fn heard(&self) -> Vec<(Message, bool)> {
+        std::mem::take(&mut *self.subscribers.0.lock())
+    }
+}
+
+#[test]
+fn a_republished_message_goes_to_subscribers_and_rules_and_the_acknowledgement_waits_for_both() {
+    let kafka = EmbeddedKafka::start(&["a", "x-1"]).unwrap();
+    let arguments = "topic = \"u/${clientid}\"\nqos = 1\nretain = true\npayload = \"<${payload}>\"\n\
+                     user_properties = \"${user}\"\nmqtt_properties = { Message-Expiry-Interval = 60, \
+                     Content-Type = \"${kind}\", Payload-Format-Indicator = \"${kind}\" }";
+    let bench = Wanted::new(&kafka)
+        .action("a", "x-${payload.site}")
+        .built_in("again", republish(arguments))
+        .built_in("to-bad", republish("topic = \"bad\""))
+        .rule("first", r#"SELECT *, 'json' as kind, map_put('k', 'v', map_new()) as user FROM "t/#""#, &["again"])
+        .rule("second", r#"SELECT clientid, json_decode('{"site":1}') as payload FROM "u/#""#, &["a"])
+        .rule("third", r#"SELECT * FROM "in-bad""#, &["to-bad"])
+        .rule("fourth", r#"SELECT payload.site as s FROM "bad""#, &["a"])
+        .start();
+    assert_eq!(bench.publish(&[("t/1", "hi")]), [Outcome::Delivered]);
+    assert_eq!(bench.counts("a").delivered, 1, "the acknowledgement waited for the second rule's record");
+    let heard = bench.heard();
+    let [(message, true)] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!((message.topic.as_str(), &message.payload[..], message.qos), ("u/c1", &b"<hi>"[..], QoS::AtLeastOnce));
+    assert!(message.retain && message.client.is_rule());
+    assert_eq!((message.client.id.as_str(), message.client.hops), ("first", 1));
+    let properties = message.properties.as_deref().unwrap();
+    assert_eq!(properties.user_properties, [("k".to_owned(), "v".to_owned())]);
+    assert_eq!((properties.message_expiry_interval, properties.content_type.as_deref()), (Some(60), Some("json")));
+    assert_eq!(properties.payload_format_indicator, None, "not a number");
+    let done = ResultCounts { total: 1, success: 1, ..ResultCounts::default() };
+    assert_eq!((bench.results("first"), bench.results("second"), bench.counts("again").delivered), (done, done, 1));
+    // What the second generation meets is told as well.
+    assert_eq!(bench.publish(&[("in-bad", "not json")]), [Outcome::Refused(Refusal::PayloadFormatInvalid)]);
+    assert_eq!(bench.heard().len(), 1);
+}
+
+#[test]
+fn defaults_of_republish_are_what_the_rule_selects() {
+    let kafka = EmbeddedKafka::start(&[]).unwrap();
+    let bench = Wanted::new(&kafka)
+        .built_in("plain", republish("topic = \"${to}\""))
+        .built_in("whole", republish("topic = \"w\"\npayload = \"\"\nqos = \"${nope}\""))
+        .built_in("direct", republish("topic = \"t/again\"\ndirect_dispatch = true"))
+        .rule("a", r#"SELECT *, 'a/b' as to FROM "t/1""#, &["plain"])
+        .rule("b", r#"SELECT 1 as one FROM "t/2""#, &["whole"])
+        .rule("c", r#"SELECT * FROM "t/#" WHERE topic = 't/3'"#, &["direct"])
+        .rule("bad", r#"SELECT 'a/+' as to FROM "t/4""#, &["plain"])
+        .rule("odd", r#"SELECT 'a' as to, 5 as qos FROM "t/5""#, &["plain"])
+        .start();
+    let refused = Outcome::Refused(Refusal::ImplementationSpecific);
+    let published = [("t/1", "x"), ("t/2", "x"), ("t/3", "x"), ("t/4", "x"), ("t/5", "x")];
+    let fine = Outcome::Delivered;
+    assert_eq!(bench.publish(&published), [fine, fine, fine, refused, refused]);
+    let mut heard: Vec<_> = bench
+        .heard()
+        .into_iter()
+        .map(|(message, may_retain)| {
+            let payload = String::from_utf8(message.payload.to_vec()).unwrap();
+            format!("{} {payload} {} {} {may_retain}", message.topic, message.qos as u8, message.retain)
+        })
+        .collect();
+    heard.sort();
+    assert_eq!(heard, ["a/b x 1 false true", "t/again x 1 false false", r#"w {"one":1} 0 false true"#]);
+    assert_eq!(bench.tally("c").matched, 5, "no rule saw what was dispatched directly");
+    let failed = ResultCounts { total: 1, unknown: 1, ..ResultCounts::default() };
+    assert_eq!((bench.results("bad"), bench.results("odd")), (failed, failed));
+    assert_eq!(bench.counts("plain").failed(FailCause::Template), 2);
+}
+
+#[test]
+fn loops_are_cut_counted_and_no_failure() {
+    let kafka = EmbeddedKafka::start(&[]).unwrap();
+    let bench = Wanted::new(&kafka)
+        .built_in("self", republish("topic = \"own\""))
+        .built_in("to-y", republish("topic = \"y\""))
+        .built_in("to-x", republish("topic = \"x\""))
+        .rule("own", r#"SELECT * FROM "own""#, &["self"])
+        .rule("x", r#"SELECT * FROM "x""#, &["to-y"])
+        .rule("y", r#"SELECT * FROM "y""#, &["to-x"])
+        .start();
+    assert_eq!(bench.publish(&[("own", "1")]), [Outcome::Delivered]);
+    assert_eq!(bench.heard().len(), 1, "one republished message beside the published one");
+    assert_eq!(bench.tally("own"), Tally { matched: 2, passed: 2, ..Tally::default() });
+    assert_eq!(bench.results("own"), ResultCounts { total: 2, success: 2, ..ResultCounts::default() });
+    let counts = bench.counts("self");
+    assert_eq!((counts.accepted, counts.delivered, counts.dropped(DropCause::Loop)), (2, 1, 1));
+
+    assert_eq!(bench.publish(&[("x", "1")]), [Outcome::Delivered]);
+    assert_eq!(bench.heard().len(), usize::from(republish::MAX_HOPS));
+    let (x, y) = (bench.counts("to-y"), bench.counts("to-x"));
+    assert_eq!((x.delivered, y.delivered, x.dropped(DropCause::Loop)), (8, 8, 1));
+}
+
+#[test]
+fn an_event_about_what_a_rule_republished_does_not_make_it_republish_again() {
+    let kafka = EmbeddedKafka::start(&[]).unwrap();
+    let bench = Wanted::new(&kafka)
+        .built_in("tell", republish("topic = \"told\""))
+        .rule("told", r#"SELECT payload, qos FROM "$events/message/dropped""#, &["tell"])
+        .start();
+    let lost = |client: Client| {
+        let client = Arc::new(client);
+        let message = message(&client, "nobody", "lost");
+        let fact = Fact::Dropped { message: Arc::new(message), reason: "no_subscribers" };
+        let accepted = bench.counts("tell").accepted;
+        bench.ingress.raise(Occurrence { at: 1, client, fact });
+        let until = Instant::now() + LONG;
+        while bench.counts("tell").accepted == accepted || bench.counts("tell").pending > 0 {
+            assert!(Instant::now() < until, "the event was not taken");
+            std::thread::yield_now();
+        }
+        bench.heard().len()
+    };
+    assert_eq!(lost(Client { hops: 0, ..Client::rule("c", 1) }), 1);
+    // Nobody subscribes to that one either.
+    assert_eq!(lost(Client::rule("told", 1)), 0);
+    assert_eq!(bench.counts("tell").dropped(DropCause::Loop), 1);
+}
+
+#[test]
+fn more_republished_messages_than_fit_are_refused_and_reach_nobody() {
+    let kafka = EmbeddedKafka::start(&[]).unwrap();
+    let each = r#"FOREACH payload.l as i DO i as payload, 0 as qos FROM "t""#;
+    let bench = Wanted::new(&kafka)
+        .built_in("again", republish("topic = \"u\""))
+        .rule("each", each, &["again"])
+        .rule("u", r#"SELECT * FROM "u""#, &[])
+        .start_with(IngressLimits { messages: 2, bytes: 1 << 20 });
+    assert_eq!(bench.publish(&[("t", r#"{"l":[1,2,3]}"#)]), [Outcome::Refused(Refusal::QuotaExceeded)]);
+    assert_eq!(bench.heard().len(), 2);
+    let results = ResultCounts { total: 3, success: 2, out_of_service: 1, ..ResultCounts::default() };
+    assert_eq!((bench.results("each"), bench.counts("again").failed(FailCause::QueueFull)), (results, 1));
+    assert_eq!(bench.tally("u").matched, 2);
+}
+
+#[test]
+fn a_rule_may_bring_its_own_actions_and_console_always_succeeds() {
+    let kafka = EmbeddedKafka::start(&[]).unwrap();
+    let mut wanted = Wanted::new(&kafka).rule("r", r#"SELECT * FROM "t""#, &[]);
+    let own: Vec<ActionUse> = vec![
+        ActionUse::Inline(Function::Console),
+        ActionUse::Inline(Function::Republish(toml::from_str("topic = \"u\"").unwrap())),
+    ];
+    wanted.rules.get_mut("r").unwrap().actions = own;
+    let bench = wanted.start();
+    assert_eq!(bench.publish(&[("t", "1"), ("t", "2")]), [Outcome::Delivered, Outcome::Delivered]);
+    assert_eq!((bench.counts("r:console:0").delivered, bench.counts("r:republish:1").delivered), (2, 2));
+    assert_eq!(bench.results("r"), ResultCounts { total: 4, success: 4, ..ResultCounts::default() });
+    assert_eq!(bench.heard().len(), 2);
+    let mut page = String::new();
+    bench.running.render_metrics(&mut page);
+    for line in [
+        "millstream_rule_actions_total{rule=\"r\"} 4",
+        "millstream_rule_actions_success_total{rule=\"r\"} 4",
+        "millstream_rule_actions_failed_total{rule=\"r\",cause=\"unknown\"} 0",
+        "millstream_rule_actions_discarded_total{rule=\"r\"} 0",
+        "millstream_action_delivered_total{action=\"r:console:0\"} 2",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in {page}");
+    }
+
+    wanted.rules.get_mut("r").unwrap().actions =
+        vec![ActionUse::Inline(Function::Republish(toml::from_str("topic = \"a/#\"").unwrap()))];
+    let errors = wanted.build(None).err().unwrap();
+    assert!(matches!(&errors[..], [BuildError::Template { key, .. }] if key == "topic"), "{errors:?}");
 }

@@ -12,16 +12,19 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustc_hash::FxHashMap;
 
+use super::action::{RenderError, Target};
+use super::console;
 use super::counters::Tally;
 use super::ingress::{Inbound, Shard, Taken};
+use super::republish::{MAX_HOPS, Subscribers};
 use super::stage::{Decoded, PluginFunctions, Routed, WarmGuests};
 use super::world::{Local, Surroundings};
-use super::{Pipeline, Rule};
+use super::{Pipeline, Rule, RuleAction};
 use crate::ack::{self, AckHandle, Outcome, Refusal};
 use crate::kafka::Draft;
-use crate::ledger::{Charge, FailCause};
-use crate::message::Message;
-use crate::rule::{Context, EvalErrorKind, Event, OccurredEvent, PublishEvent};
+use crate::ledger::{Charge, DropCause, FailCause};
+use crate::message::{Client, Message};
+use crate::rule::{Context, EvalErrorKind, Event, OccurredEvent, Plan, PublishEvent, Source};
 
 /// Messages that go through the stages together.
 const CHUNK: usize = 256;
@@ -31,8 +34,13 @@ const MAX_CACHED_TOPICS: usize = 10_000;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The thread's whole life.
-pub(super) fn run(shard: &Shard, current: &ArcSwap<Pipeline>, surroundings: Arc<Surroundings>) {
-    let mut worker = Worker::new(current.load_full(), Local::new(surroundings));
+pub(super) fn run(
+    shard: &Shard,
+    current: &ArcSwap<Pipeline>,
+    surroundings: Arc<Surroundings>,
+    subscribers: &dyn Subscribers,
+) {
+    let mut worker = Worker::new(current.load_full(), Local::new(surroundings), shard, subscribers);
     let mut batch = Vec::new();
     loop {
         let taken = shard.take(&mut batch, PATIENCE);
@@ -45,8 +53,11 @@ pub(super) fn run(shard: &Shard, current: &ArcSwap<Pipeline>, surroundings: Arc<
     }
 }
 
-struct Worker {
+struct Worker<'a> {
     pipeline: Arc<Pipeline>,
+    /// Where republished messages go: to the rules, and to whoever subscribes.
+    shard: &'a Shard,
+    subscribers: &'a dyn Subscribers,
     warm: WarmGuests,
     /// What this worker's rules see of the world.
     world: Local,
@@ -60,9 +71,10 @@ struct Input {
     decoded: Option<Message>,
 }
 
-impl Worker {
-    fn new(pipeline: Arc<Pipeline>, world: Local) -> Worker {
-        Worker { pipeline, warm: WarmGuests::default(), world, cache: FxHashMap::default() }
+impl<'a> Worker<'a> {
+    fn new(pipeline: Arc<Pipeline>, world: Local, shard: &'a Shard, subscribers: &'a dyn Subscribers) -> Worker<'a> {
+        let (warm, cache) = (WarmGuests::default(), FxHashMap::default());
+        Worker { pipeline, shard, subscribers, warm, world, cache }
     }
 
     /// Moves on to the current pipeline between batches; a batch ends on the one that it started on.
@@ -112,7 +124,7 @@ impl Worker {
             let inputs = messages.iter().map(|(_, index)| Input { index: *index, decoded: None }).collect();
             self.run_rule(&pipeline, rule, chunk, inputs, &mut promises, &mut outbox);
         }
-        outbox.send(&pipeline);
+        outbox.send(&pipeline, |entries| self.republish(&pipeline, entries));
         for promise in promises {
             promise.finish();
         }
@@ -221,17 +233,40 @@ impl Worker {
             // One record in all, from an undivided message: the promise itself goes along, nothing is branched.
             let whole = promise.rules == 1 && rows.len() == 1 && rule.actions.len() == 1 && input.decoded.is_none();
             for row in &rows {
-                for (position, action) in rule.actions.iter().enumerate() {
-                    let action = &pipeline.actions[*action];
+                for (position, RuleAction { index, account }) in rule.actions.iter().enumerate() {
+                    let action = &pipeline.actions[*index];
                     let ack = if whole { promise.take() } else { promise.branch() };
-                    match action.render(row, message) {
-                        Ok(record) => {
+                    let rendered = match &action.target {
+                        Target::Kafka(kafka) => kafka.render(row, message).map(|record| (record, None)),
+                        Target::Republish(templates) => {
+                            let origin = &chunk[input.index];
+                            let Some(sender) = next_sender(origin, &rule.name) else {
+                                account.accept(1);
+                                account.charge().drop_for(DropCause::Loop);
+                                tracing::warn!(rule = rule.name, action = action.name, "a loop was cut");
+                                ack.settle(Outcome::Delivered);
+                                continue;
+                            };
+                            let message = templates.render(row, origin.original(), sender);
+                            message.map(|(record, rest)| (record, Some(Arc::new(rest)))).map_err(RenderError::from)
+                        }
+                        Target::Console => {
+                            let matched = matching_source(&rule.plan, &chunk[input.index]);
+                            console::print(&rule.name, message.topic.as_str(), &matched, event, row);
+                            account.accept(1);
+                            account.charge().delivered();
+                            ack.settle(Outcome::Delivered);
+                            continue;
+                        }
+                    };
+                    match rendered {
+                        Ok((record, publication)) => {
                             let draft = Draft { record, ack, charge: Charge::none() };
-                            routed.push(Routed { message: input.index, action: position, draft });
+                            routed.push(Routed { message: input.index, action: position, draft, publication });
                         }
                         Err(error) => {
-                            action.ledger.accept(1);
-                            action.ledger.charge().fail(FailCause::Template);
+                            account.accept(1);
+                            account.charge().fail(FailCause::Template);
                             tracing::debug!(rule = rule.name, action = action.name, %error, "record not rendered");
                             ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
                         }
@@ -242,13 +277,64 @@ impl Worker {
         // Accepted first, all of an action in one step: nothing is charged that the ledger does not know.
         for (position, action) in rule.actions.iter().enumerate() {
             let n = routed.iter().filter(|entry| entry.action == position).count();
-            pipeline.actions[*action].ledger.accept(n);
+            action.account.accept(n);
         }
         for entry in &mut routed {
-            entry.draft.charge = pipeline.actions[rule.actions[entry.action]].ledger.charge();
+            entry.draft.charge = rule.actions[entry.action].account.charge();
         }
         routed
     }
+
+    /// Publishes what rules republish, in the order of the messages that it came from.
+    fn republish(&mut self, pipeline: &Pipeline, entries: Vec<Routed>) {
+        for Routed { draft: Draft { record, ack, charge }, publication, .. } in entries {
+            let Some(publication) = publication else { continue };
+            let message = match publication.message(record) {
+                Ok(message) => message,
+                Err(error) => {
+                    tracing::debug!(%error, "a message was not republished");
+                    charge.fail(FailCause::Template);
+                    ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
+                    continue;
+                }
+            };
+            if publication.direct || rules_of(&mut self.cache, pipeline, &message).is_empty() {
+                self.subscribers.publish(&message, !publication.direct);
+                charge.delivered();
+                ack.settle(Outcome::Delivered);
+                continue;
+            }
+            // The rules first: what they have no room for must not have reached anybody.
+            match self.shard.take_republished(Inbound::new(message.clone(), ack)) {
+                Ok(()) => {
+                    self.subscribers.publish(&message, true);
+                    charge.delivered();
+                }
+                Err(ack) => {
+                    charge.fail(FailCause::QueueFull);
+                    ack.settle(Outcome::Refused(Refusal::QuotaExceeded));
+                }
+            }
+        }
+    }
+}
+
+/// Who sends what `rule` republishes; `None` when that would go round: it comes from the rule itself, or from too many
+/// republish actions in a row.
+fn next_sender(origin: &Inbound, rule: &str) -> Option<Client> {
+    let before = &origin.original().client;
+    let own = before.is_rule() && before.id.as_str() == rule;
+    (!own && before.hops < MAX_HOPS).then(|| Client::rule(rule, before.hops + 1))
+}
+
+/// The entry of FROM because of which a rule runs.
+fn matching_source(plan: &Plan, inbound: &Inbound) -> String {
+    let matching = plan.sources().iter().find(|source| match (source, &inbound.event) {
+        (Source::Topic(filter), None) => filter.matches(inbound.message.topic.as_str()),
+        (source, Some(event)) => source.events().any(|kind| kind == event.kind()),
+        _ => false,
+    });
+    matching.map(Source::to_string).unwrap_or_default()
 }
 
 impl Input {
@@ -286,7 +372,7 @@ impl Promise {
     }
 }
 
-/// What goes to each sink, by its index.
+/// What goes to each action, by its index.
 #[derive(Default)]
 struct Outbox(Vec<Parcel>);
 
@@ -298,17 +384,17 @@ struct Parcel {
 }
 
 impl Outbox {
-    /// Takes what one rule gives; `sinks` are those of its actions.
-    fn push(&mut self, sinks: &[usize], routed: Vec<Routed>) {
-        if let [only] = sinks {
-            return self.add(*only, routed);
+    /// Takes what one rule gives to its `actions`.
+    fn push(&mut self, actions: &[RuleAction], routed: Vec<Routed>) {
+        if let [only] = actions {
+            return self.add(only.index, routed);
         }
-        let mut by_action: Vec<Vec<Routed>> = sinks.iter().map(|_| Vec::new()).collect();
+        let mut by_action: Vec<Vec<Routed>> = actions.iter().map(|_| Vec::new()).collect();
         for entry in routed {
             by_action[entry.action].push(entry);
         }
-        for (sink, entries) in sinks.iter().zip(by_action) {
-            self.add(*sink, entries);
+        for (action, entries) in actions.iter().zip(by_action) {
+            self.add(action.index, entries);
         }
     }
 
@@ -322,13 +408,16 @@ impl Outbox {
         }
     }
 
-    /// Each sink gets its records in the order of their messages.
-    fn send(self, pipeline: &Pipeline) {
+    /// Each sink gets its records in the order of their messages; so does `republish` what is to be published here.
+    fn send(self, pipeline: &Pipeline, mut republish: impl FnMut(Vec<Routed>)) {
         for Parcel { sink, mut entries, mixed } in self.0 {
             if mixed {
                 entries.sort_by_key(|entry| entry.message);
             }
-            pipeline.actions[sink].sink.send(entries.into_iter().map(|entry| entry.draft));
+            match &pipeline.actions[sink].target {
+                Target::Kafka(kafka) => kafka.sink.send(entries.into_iter().map(|entry| entry.draft)),
+                Target::Republish(_) | Target::Console => republish(entries),
+            }
         }
     }
 }

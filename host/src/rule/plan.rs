@@ -1,6 +1,8 @@
 //! The tree made ready to run: names resolved to columns, functions found, payload paths collected so that one pass over
 //! the payload answers them all. Reads no event; a plan is immutable and shared.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::ast::{self, Arith, Callee, Compare, Expr, Kind, Sign, Statement};
@@ -38,6 +40,15 @@ pub enum Source {
     Event(TopicFilter),
     /// `$sources/…` or `$bridges/…`, as written.
     Data(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Topic(filter) | Source::Event(filter) => fmt::Display::fmt(filter, f),
+            Source::Data(name) => f.write_str(name),
+        }
+    }
 }
 
 impl Source {
