@@ -86,7 +86,7 @@ fn contents(config: &Config) -> String {
         (config.listeners.len(), "listener"),
         (config.plugins.len(), "plugin"),
         (config.connectors.len(), "connector"),
-        (config.actions.len(), "action"),
+        (config.actions.len() + config.built_ins.len(), "action"),
         (config.rules.len(), "rule"),
     ];
     let counts = counts.map(|(count, noun)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }));

@@ -265,8 +265,8 @@ where
         return Err(Refused::Reason(Reason::QuotaExceeded));
     };
     // Nothing below may wait: the session has a connection from here on.
-    broker.events.connected(&about);
     broker.events.connack(&about, Reason::Success as u8);
+    broker.events.connected(&about);
     broker.sys.connected(broker, &about, now);
     let mut out = BytesMut::new();
     let connack = ConnAck {
