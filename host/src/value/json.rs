@@ -131,12 +131,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// Checks the value at this position as strictly as reading it would, and goes past it.
+    #[inline(always)]
     pub(super) fn skip(&mut self, depth: usize) -> Scanned<()> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| ()),
+            Some(b'-' | b'0'..=b'9') => self.skip_number(),
+            _ => self.skip_rarer(depth),
+        }
+    }
+
+    /// Kept apart, so that the values which are frequent inside objects are gone past without a call.
+    #[inline(never)]
+    fn skip_rarer(&mut self, depth: usize) -> Scanned<()> {
+        match self.peek() {
             Some(b'{') => self.object(depth, |scanner, _, depth| scanner.skip(depth)),
             Some(b'[') => self.array(depth, Scanner::skip),
-            Some(b'-' | b'0'..=b'9') => self.skip_number(),
             Some(b't') => self.word(b"true"),
             Some(b'f') => self.word(b"false"),
             Some(b'n') => self.word(b"null"),
@@ -323,9 +332,38 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Only long integers, very long decimals and exponents can be too large.
+    /// The frequent forms at once: digits, perhaps a fraction, few enough that the number cannot be too large.
     #[inline(always)]
     fn skip_number(&mut self) -> Scanned<()> {
+        const SHORT: usize = 300;
+        let rest = &self.text[self.at..];
+        let sign = usize::from(rest.first() == Some(&b'-'));
+        let digits = |from: usize| {
+            let mut at = from;
+            while rest.get(at).is_some_and(u8::is_ascii_digit) {
+                at += 1;
+            }
+            at
+        };
+        let whole = digits(sign);
+        let mut end = whole;
+        if rest.get(whole) == Some(&b'.') {
+            end = digits(whole + 1);
+        }
+        let plain = whole > sign
+            && end != whole + 1
+            && (rest[sign] != b'0' || whole == sign + 1)
+            && !matches!(rest.get(end), Some(b'e' | b'E'));
+        if plain && end <= SHORT {
+            self.at += end;
+            return Ok(());
+        }
+        self.skip_unusual_number()
+    }
+
+    /// Only long integers, very long decimals and exponents can be too large.
+    #[inline(never)]
+    fn skip_unusual_number(&mut self) -> Scanned<()> {
         let offset = self.at;
         let number = self.number()?;
         match number.form {

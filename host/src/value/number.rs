@@ -56,6 +56,19 @@ pub fn parse_number(text: &[u8]) -> Option<Value> {
 
 /// Fixed notation with at most ten decimals, at least one (rule-sql 0.3). Ties round away from zero.
 pub fn write_fixed(number: f64, out: &mut Vec<u8>) {
+    /// Below this, floats lie closer together than half of the last decimal, so that the shortest digits which read back
+    /// as the number are, if they are few enough, also its nearest ten decimals.
+    const FINE: f64 = (1 << 19) as f64;
+    let start = out.len();
+    if number.abs() < FINE {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{number}");
+        match out[start..].iter().position(|byte| *byte == b'.') {
+            None => return out.extend_from_slice(b".0"),
+            Some(point) if out.len() - start - point <= 11 => return,
+            Some(_) => out.truncate(start),
+        }
+    }
     // Only an odd multiple of 2^-11 lies exactly between two neighbours with ten decimals.
     let scaled = number * 2048.0;
     let tie = scaled.fract() == 0.0 && scaled % 2.0 != 0.0;
@@ -64,7 +77,6 @@ pub fn write_fixed(number: f64, out: &mut Vec<u8>) {
         true => number.next_down(),
         false => number,
     };
-    // Writing to memory does not fail.
     let _ = write!(out, "{number:.10}");
     while out.ends_with(b"0") && !out.ends_with(b".0") {
         out.pop();

@@ -294,6 +294,18 @@ proptest! {
         prop_assert_eq!(printed(&back), text);
     }
 
+    /// The short way of printing and the exact one, with at most ten decimals.
+    #[test]
+    fn floats_print_as_they_round(scaled in -10_000_000_000_000_000i64..10_000_000_000_000_000, digits in 0..14i32) {
+        let number = scaled as f64 / 10f64.powi(digits);
+        let exact = format!("{number:.10}");
+        let exact = exact.trim_end_matches('0');
+        let expected = if exact.ends_with('.') { format!("{exact}0") } else { exact.to_owned() };
+        // Between two neighbours the text goes away from zero, and the formatter to the even one.
+        prop_assume!((number * 2048.0).fract() != 0.0 || (number * 1024.0).fract() == 0.0);
+        prop_assert_eq!(Value::Float(number).text().unwrap(), expected);
+    }
+
     #[test]
     fn order_is_total(a in any_value(), b in any_value(), c in any_value()) {
         prop_assert_eq!(a.cmp_total(&b), b.cmp_total(&a).reverse());
