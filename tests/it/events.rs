@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use support::kafka::Kafka;
 use support::millstream::{Millstream, NODE, connector};
 use support::mqtt::{ANSWER_LIMIT, Client, Received, anybody};
+use support::scratch::Scratch;
+use support::tools::millstream;
 use support::wait::eventually;
 use support::wire::{self, Connect, Packet, Publish, Version, user_property};
 
@@ -283,4 +285,20 @@ fn a_loop_is_cut_and_counted_and_console_prints() {
     for part in ["own", "t2", "once"] {
         assert!(line.contains(part), "{part} in {line}");
     }
+}
+
+#[test]
+fn sql_test_knows_the_types_of_events_and_fills_in_samples_when_asked() {
+    let scratch = Scratch::new("sql");
+    let file = scratch.write("event.json", r#"{"event_type": "client_connected", "username": "ops"}"#);
+    let file = file.to_str().expect("a path in UTF-8");
+    let sql = r#"SELECT username, proto_ver, clientid FROM "$events/client_connected""#;
+    let run = |more: &[&str]| {
+        let arguments = [&["sql", "test", "--json", "--sql", sql, "--event", file], more].concat();
+        serde_json::from_str::<Value>(&millstream(&arguments, "").ok()).expect("an answer in JSON")
+    };
+    let plain = json!({"username": "ops", "proto_ver": "undefined", "clientid": "undefined"});
+    assert_eq!(run(&[]), json!({ "outputs": [plain] }));
+    let filled = json!({"username": "ops", "proto_ver": 5, "clientid": "c_sample"});
+    assert_eq!(run(&["--samples"]), json!({ "outputs": [filled] }));
 }

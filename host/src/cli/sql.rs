@@ -32,7 +32,8 @@ const EXAMPLE: &str = "Examples:
   millstream sql functions substr";
 
 /// Run a statement over an event; or, with --stdin, one request a line:
-/// {"sql": "...", "event": {...}} or {"template": "...", "vars": {...}}
+/// {"sql": "...", "event": {...}} or {"template": "...", "vars": {...}}. The event's `event_type` says what it is
+/// ("client_connected"); "samples": true beside it does what --samples does
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Test {
@@ -42,6 +43,9 @@ pub struct Test {
     /// JSON file with the columns of the event; without it, an event with none
     #[arg(long, value_name = "FILE", conflicts_with = "stdin")]
     event: Option<PathBuf>,
+    /// Take EMQX's samples for columns that the event leaves out, such as a payload of {"msg": "hello"}
+    #[arg(long, conflicts_with = "stdin")]
+    samples: bool,
     /// Read one JSON object a line, answer with one a line
     #[arg(long)]
     stdin: bool,
@@ -120,7 +124,10 @@ fn once(sql: &str, args: &Test) -> Result<Exit, Failure> {
             serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", file.display()))?
         }
     };
-    let answer = tester::run_line(&json!({ "sql": sql, "event": event }).to_string(), &world().here(None));
+    let answer = tester::run_line(
+        &json!({ "sql": sql, "event": event, "samples": args.samples }).to_string(),
+        &world().here(None),
+    );
     let parsed: Value = serde_json::from_str(&answer).context("the answer is not JSON")?;
     let failed = parsed.get("error").is_some();
     let _ = print(&if args.json { answer } else { in_words(&parsed) })?;

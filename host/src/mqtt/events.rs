@@ -1,13 +1,14 @@
 //! Raises the events of the front: the one place where what happens here becomes an event of the rule language.
 //!
 //! Each function asks first whether a rule wants such an event, and does nothing else if none does. None ever waits; an
-//! event that finds no room is counted by the pipeline.
+//! event that finds no room is counted by the pipeline. Of the broker's own messages (`$SYS/`) nothing is told (rule-sql
+//! 2.1, EMQX's `ignore_sys_message`).
 
 use std::sync::Arc;
 
 use super::broker::Now;
 use super::queue::Delivery;
-use super::router::shareable;
+use super::router::{is_reserved, shareable};
 use crate::event::{self, Connection, EventKind, Fact, Occurrence, PacketProperties};
 use crate::message::{Client, Message, QoS};
 use crate::pipeline::Ingress;
@@ -130,27 +131,27 @@ impl Events {
 
     /// A PUBLISH for `client` was written.
     pub fn delivered(&self, client: &Arc<Client>, delivery: &Delivery) {
-        if self.wants(EventKind::MessageDelivered) {
+        if self.wants(EventKind::MessageDelivered) && !is_reserved(&delivery.message.topic) {
             self.raise(client, Fact::Delivered(told(delivery)));
         }
     }
 
     /// `client` has it: PUBACK or PUBREC came.
     pub fn acked(&self, client: &Arc<Client>, delivery: &Delivery, properties: Option<Box<PacketProperties>>) {
-        if self.wants(EventKind::MessageAcked) {
+        if self.wants(EventKind::MessageAcked) && !is_reserved(&delivery.message.topic) {
             self.raise(client, Fact::Acked { delivery: told(delivery), properties });
         }
     }
 
     pub fn delivery_dropped(&self, client: &Arc<Client>, delivery: &Delivery, reason: &'static str) {
-        if self.wants(EventKind::DeliveryDropped) {
+        if self.wants(EventKind::DeliveryDropped) && !is_reserved(&delivery.message.topic) {
             self.raise(client, Fact::DeliveryDropped { delivery: told(delivery), reason });
         }
     }
 
     /// A message went to no subscriber, or was not let in.
     pub fn dropped(&self, message: &Message, reason: &'static str) {
-        if self.wants(EventKind::MessageDropped) {
+        if self.wants(EventKind::MessageDropped) && !is_reserved(&message.topic) {
             let message = Arc::new(shareable(message));
             self.raise(&message.client.clone(), Fact::Dropped { message, reason });
         }
@@ -204,5 +205,29 @@ pub fn reason_name(code: u8) -> &'static str {
         0xa1 => "subscription_identifiers_not_supported",
         0xa2 => "wildcard_subscriptions_not_supported",
         _ => "unspecified_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::testing::{client, delivery};
+    use crate::pipeline::IngressLimits;
+
+    #[test]
+    fn of_the_broker_s_own_messages_nothing_is_told() {
+        let ingress = Ingress::new(1, IngressLimits::default());
+        ingress.want_all_for_test();
+        let events = Events::new(ingress.clone());
+        let receiver = Arc::new(client("c", None, "127.0.0.1:1"));
+        for (topic, told) in [("$SYS/brokers/n/uptime", 0), ("sensors/1", 4), ("$SYS", 4)] {
+            let delivery = delivery(topic, 1);
+            events.delivered(&receiver, &delivery);
+            events.acked(&receiver, &delivery, None);
+            events.delivery_dropped(&receiver, &delivery, dropped::QUEUE_FULL);
+            events.dropped(&delivery.message, dropped::NO_SUBSCRIBERS);
+            // What was told of a topic before stays in the queues: nobody empties them here.
+            assert_eq!(ingress.depth(), told, "{topic}");
+        }
     }
 }
