@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::message::{Properties, ProtocolVersion, QoS};
 use crate::topic::TopicName;
 
-/// Packet identifier: never zero (MQTT-2.2.1-2).
+/// Packet identifier: never zero (MQTT-2.2.1-3, MQTT-2.2.1-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PacketId(NonZeroU16);
 

@@ -223,7 +223,7 @@ pub(super) fn shareable(message: &Message) -> Message {
     message
 }
 
-/// A retained message for a new subscription (MQTT-3.3.1-8: it goes out with RETAIN set).
+/// A retained message for a new subscription (MQTT-3.3.1-8 of 3.1.1: it goes out with RETAIN set).
 pub(super) fn retained_delivery(message: Arc<Message>, options: &SubscriptionOptions) -> Delivery {
     let qos = options.qos.min(message.qos);
     let subscription_ids = options.subscription_id.map_or(SubscriptionIds::None, SubscriptionIds::One);

@@ -265,7 +265,7 @@ impl Session {
         Effect::Nothing
     }
 
-    /// DISCONNECT may change how long the session lives, but not from zero (MQTT-3.14.2-2).
+    /// DISCONNECT may change how long the session lives, but not from zero (5.0, section 3.14.2.2.2).
     pub fn handle_disconnect(&mut self, expiry: Option<u32>) -> Effect {
         match expiry.map(Expiry::from_secs) {
             None => Effect::Nothing,

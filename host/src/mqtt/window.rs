@@ -229,6 +229,7 @@ mod tests {
         assert_eq!(window.admit(delivery("t", 1)), None);
     }
 
+    /// MQTT-2.2.1-4, MQTT-4.3.2-1, MQTT-4.3.3-1; MQTT-2.3.1-4 of 3.1.1.
     #[test]
     fn ids_are_not_reused_before_they_are_free_even_after_wrapping() {
         let mut window = window(2);

@@ -181,7 +181,8 @@ impl Encoder {
         self.write(out, rumq::Packet::ConnAck(head, properties))
     }
 
-    /// CONNACK that refuses.
+    /// CONNACK that refuses. `false`, and nothing written, also where 3.1.1 has no return code that would be true: there
+    /// the connection is closed without a word (MQTT-3.2.2-6 of 3.1.1).
     #[must_use]
     pub fn refuse(&self, out: &mut BytesMut, reason: Reason) -> bool {
         let code = match self.version {
@@ -190,7 +191,8 @@ impl Encoder {
                 Reason::ClientIdentifierNotValid => rumq::ConnectReturnCode::ClientIdentifierNotValid,
                 Reason::BadUserNameOrPassword => rumq::ConnectReturnCode::BadUserNamePassword,
                 Reason::NotAuthorized => rumq::ConnectReturnCode::NotAuthorized,
-                _ => rumq::ConnectReturnCode::ServiceUnavailable,
+                Reason::QuotaExceeded | Reason::ServerShuttingDown => rumq::ConnectReturnCode::ServiceUnavailable,
+                _ => return false,
             },
             ProtocolVersion::V5 => refusal(reason),
         };

@@ -20,7 +20,7 @@ pub(super) fn decode<'a>(frame: &Frame<'a>, version: ProtocolVersion) -> Result<
     let topic = reader.binary()?;
     let id = match qos {
         QoS::AtMostOnce => None,
-        _ => Some(PacketId::new(reader.u16()?).ok_or(DecodeError::Protocol("packet id 0 (MQTT-2.2.1-2)"))?),
+        _ => Some(PacketId::new(reader.u16()?).ok_or(DecodeError::Protocol("packet id 0 (MQTT-2.2.1-3)"))?),
     };
     let mut publish =
         Publish { dup, retain: flags & 1 != 0, qos, id, topic, topic_alias: None, properties: None, payload: &[] };

@@ -204,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.link.traffic.denied.add(1);
             return match owed {
                 Owed::Nothing => Ok(()),
-                // 3.1.1 cannot be told; an acknowledgement would be a lie (MQTT-3.3.5-2).
+                // 3.1.1 cannot be told; an acknowledgement would be a lie (MQTT-3.3.5-2 of 3.1.1).
                 _ if self.client.version == ProtocolVersion::V4 => Err(End::Close(Reason::NotAuthorized)),
                 owed => {
                     self.acks.decide(owed, Reason::NotAuthorized);

@@ -32,6 +32,7 @@ async fn acknowledgements_wait_for_the_pipeline_and_keep_the_order_of_receipt() 
     }
 }
 
+/// In 5.0 each has its reason code; 3.1.1 cannot be told of a failure, so there it closes (MQTT-4.8.0-2 of 3.1.1).
 #[tokio::test]
 async fn every_outcome_is_told_as_the_version_can_tell_it() {
     let table = [
