@@ -13,7 +13,9 @@ pub mod metrics;
 pub mod millstream;
 
 pub mod mqtt;
+pub mod peer;
 pub mod publisher;
+pub mod transport;
 pub mod wire;
 
 pub mod tools;

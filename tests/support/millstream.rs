@@ -38,6 +38,13 @@ impl Millstream {
         Millstream::start_in(Scratch::new("host"), config)
     }
 
+    /// [`Millstream::start`] for a static that many tests share: it ends with this program, and its folder with it.
+    #[must_use]
+    pub fn start_shared(scratch: Scratch, config: &str) -> Millstream {
+        scratch.remove_at_exit();
+        Millstream::start_in(scratch, config)
+    }
+
     /// [`Millstream::start`] in a folder that the test has put files into; relative paths count from there.
     #[must_use]
     pub fn start_in(scratch: Scratch, config: &str) -> Millstream {

@@ -167,5 +167,5 @@ impl Client {
 /// A CONNECT with a clean session, without keep-alive and without a user; the client id is empty.
 #[must_use]
 pub fn anybody(version: Version) -> Connect<'static> {
-    Connect { version, client: "", clean: true, keep_alive: 0, user: None, password: None, properties: &[] }
+    Connect { version, client: "", clean: true, keep_alive: 0, user: None, password: None, properties: &[], will: None }
 }

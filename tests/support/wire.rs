@@ -47,6 +47,17 @@ pub struct Connect<'a> {
     pub user: Option<&'a str>,
     pub password: Option<&'a [u8]>,
     pub properties: &'a [u8],
+    pub will: Option<Will<'a>>,
+}
+
+/// The will of a CONNECT; its `properties` (as bytes, without their length) count for 5.0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Will<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: u8,
+    pub retain: bool,
+    pub properties: &'a [u8],
 }
 
 pub fn connect(out: &mut Vec<u8>, connect: &Connect<'_>) {
@@ -54,10 +65,16 @@ pub fn connect(out: &mut Vec<u8>, connect: &Connect<'_>) {
     field(&mut body, b"MQTT");
     let given = |bit: u8, is: bool| if is { bit } else { 0 };
     let flags = given(0x02, connect.clean) | given(0x80, connect.user.is_some());
-    body.extend([connect.version as u8, flags | given(0x40, connect.password.is_some())]);
+    let will = connect.will.map_or(0, |will| 0x04 | will.qos << 3 | given(0x20, will.retain));
+    body.extend([connect.version as u8, flags | given(0x40, connect.password.is_some()) | will]);
     body.extend(connect.keep_alive.to_be_bytes());
     properties(&mut body, connect.version, connect.properties);
     field(&mut body, connect.client.as_bytes());
+    if let Some(will) = &connect.will {
+        properties(&mut body, connect.version, will.properties);
+        field(&mut body, will.topic.as_bytes());
+        field(&mut body, will.payload);
+    }
     for part in [connect.user.map(str::as_bytes), connect.password].into_iter().flatten() {
         field(&mut body, part);
     }
@@ -76,11 +93,25 @@ pub fn publish(out: &mut Vec<u8>, version: Version, publish: &Publish<'_>) {
 }
 
 pub fn subscribe(out: &mut Vec<u8>, version: Version, id: u16, filter: &str, qos: u8) {
+    subscribe_all(out, version, id, &[], &[(filter, qos)]);
+}
+
+/// SUBSCRIBE with any number of filters and their options. For 5.0 `properties` as bytes, without their length.
+pub fn subscribe_all(out: &mut Vec<u8>, version: Version, id: u16, bytes: &[u8], filters: &[(&str, u8)]) {
+    let mut body = id.to_be_bytes().to_vec();
+    properties(&mut body, version, bytes);
+    for (filter, options) in filters {
+        field(&mut body, filter.as_bytes());
+        body.push(*options);
+    }
+    frame(out, 0x82, &body);
+}
+
+pub fn unsubscribe(out: &mut Vec<u8>, version: Version, id: u16, filters: &[&str]) {
     let mut body = id.to_be_bytes().to_vec();
     properties(&mut body, version, &[]);
-    field(&mut body, filter.as_bytes());
-    body.push(qos);
-    frame(out, 0x82, &body);
+    filters.iter().for_each(|filter| field(&mut body, filter.as_bytes()));
+    frame(out, 0xa2, &body);
 }
 
 /// PUBACK (0x40), PUBREC (0x50), PUBREL (0x62) or PUBCOMP (0x70), with success.
