@@ -9,7 +9,10 @@ mod it {
     mod kafka;
     mod ledger;
     mod limits;
+    mod mqtt;
     mod mqtt_hostile;
+    mod mqtt_v3;
+    mod mqtt_v5;
     mod plugins;
     mod reload;
     mod sasl;

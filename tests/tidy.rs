@@ -10,6 +10,7 @@ use tidy::source::{Source, sources};
 mod tidy {
     pub mod paths;
     pub mod source;
+    pub mod statements;
 }
 
 /// Part, level, and the parts of lower levels that it must not use all the same. A part may use any lower level, and
@@ -214,6 +215,11 @@ fn paths_that_the_readme_names_exist() {
         }
     }
     report(&complaints);
+}
+
+#[test]
+fn every_statement_of_mqtt_has_its_test() {
+    report(&tidy::statements::complaints(&root()));
 }
 
 fn names_a_path(word: &str) -> bool {

@@ -58,6 +58,7 @@ fn assert_thirty_in_order(records: &[Record], client: &str) {
     assert!(records.iter().all(|record| record.partition == records[0].partition), "one client, one partition");
 }
 
+/// A stock client needs nothing that is not in the standard (MQTT-7.0.0-2 of 3.1.1).
 #[test]
 fn paho_publishes_in_3_1_1_with_every_qos() {
     let records = publish_by_paho(4);
