@@ -1,7 +1,8 @@
 //! CONNECT and CONNACK in both versions.
 
-use support::mqtt::anybody;
+use support::mqtt::{ANSWER_LIMIT, anybody};
 use support::peer::{PUBREL, Peer, QOS_1, ack, frame, packet, publish};
+use support::wait::until;
 use support::wire::{self, Connect, Version, Will};
 
 use super::{fields, hello, join, name, plain, refusal, refused, stay, strict};
@@ -174,19 +175,27 @@ pub fn a_client_id_is_connected_once(version: Version) {
 }
 
 /// A client that says nothing for one and a half keep-alives is cut off as if the network had failed: with its will.
-/// One that pings stays, whatever the number of its pings.
+/// One with the same keep-alive that pings stays.
 pub fn a_silent_client_is_cut_off(version: Version) {
     let topic = name(version, "keep-alive");
     let mut witness = join(version, &name(version, "keep-alive-witness"));
     witness.subscribe(&topic, 1);
     let will = Will { topic: &topic, payload: b"silent", qos: 1, ..Will::default() };
     let silent = name(version, "keep-alive-silent");
-    let connect = Connect { client: &silent, keep_alive: 1, will: Some(will), ..anybody(version) };
+    let connect = Connect { client: &silent, keep_alive: 2, will: Some(will), ..anybody(version) };
     let (mut peer, connack) = Peer::connect_with(plain(), &connect);
     // No keep-alive of the server's own (property 19) takes the place of the client's.
     assert!(version == Version::V4 || !properties(&connack).iter().any(|(kind, _)| *kind == 19));
-    peer.expect_close(0x8d);
+    let busy = name(version, "keep-alive-busy");
+    let (mut busy, _) = Peer::connect_with(plain(), &Connect { client: &busy, keep_alive: 2, ..anybody(version) });
+    let closed = std::thread::spawn(move || peer.expect_close(0x8d));
+    until("the end of the silent connection", ANSWER_LIMIT, || {
+        busy.expect_silence();
+        closed.is_finished()
+    });
+    closed.join().expect("closed as it should be");
     assert_eq!(witness.take(&topic).1, b"silent");
+    busy.expect_silence();
 }
 
 /// The first packet of the server is CONNACK, it comes once, and its flags are Session Present alone.

@@ -5,7 +5,7 @@ use support::peer::{PUBACK, QOS_0, QOS_1, QOS_2, ack};
 use super::V4;
 use crate::it::mqtt::{join, malformed, publish, retained, topics};
 
-/// MQTT-3.3.4-1, MQTT-2.3.1-6, MQTT-4.3.2-2, MQTT-4.3.3-2.
+/// MQTT-3.3.4-1, MQTT-2.3.1-6, MQTT-4.3.2-2, MQTT-4.3.3-2, MQTT-4.6.0-6.
 #[test]
 fn each_qos_has_its_answer() {
     publish::each_qos_has_its_answer(V4);

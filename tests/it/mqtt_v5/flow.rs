@@ -109,6 +109,19 @@ fn what_is_too_large_is_not_sent_and_not_waited_for() {
     subscriber.expect_silence();
 }
 
+/// MQTT-3.1.2-24: an answer that must be given and is too large closes the connection instead.
+#[test]
+fn an_answer_that_is_too_large_closes() {
+    let (mut peer, size) = narrow("v5-narrow-answer", &[]);
+    let filters: Vec<String> = (0..size).map(|number| format!("v5-narrow-answer/{number}")).collect();
+    let filters: Vec<(&str, u8)> = filters.iter().map(|filter| (&filter[..], 0)).collect();
+    // Five bytes around the codes: to the byte, and one more.
+    peer.subscribe_all(&[], &filters[..size - 5]);
+    peer.expect_suback(&vec![0; size - 5]);
+    peer.subscribe_all(&[], &filters[..size - 4]);
+    peer.expect_close(0x95);
+}
+
 /// MQTT-3.2.2-19, MQTT-3.2.2-20, MQTT-3.4.2-2, MQTT-3.4.2-3, MQTT-3.5.2-2, MQTT-3.5.2-3, MQTT-3.6.2-2, MQTT-3.6.2-3,
 /// MQTT-3.7.2-2, MQTT-3.7.2-3, MQTT-3.9.2-1, MQTT-3.9.2-2, MQTT-3.11.2-1, MQTT-3.11.2-2, MQTT-3.14.2-3, MQTT-3.14.2-4,
 /// MQTT-3.1.2-29, MQTT-2.2.2-1: each answer, the failures above all, fits a client that takes little and declines problem

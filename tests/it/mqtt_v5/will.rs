@@ -51,7 +51,8 @@ fn a_client_that_is_back_in_time_leaves_no_will() {
     let topic = "v5-will-delayed";
     let mut witness = join(V5, "v5-will-delayed-witness");
     witness.subscribe(topic, 1);
-    let (delay, client) = (long(0x18, 1), "v5-will-delayed-client");
+    // Long enough to be back in time on a busy machine.
+    let (delay, client) = (long(0x18, 3), "v5-will-delayed-client");
     drop(with_will(V5, client, Will { topic, payload: b"never", qos: 1, properties: &delay, ..Will::default() }));
     let mut back = stay(V5, client, true);
     // One with the same delay that begins now is published: so the first one's time was over as well.

@@ -4,6 +4,7 @@ use crate::ack::{Outcome, Refusal};
 use crate::mqtt::testing::{Server, connect, connect_with, publish, subscribe, until};
 use crate::units::Millis;
 
+/// No acknowledgement before the message is owned: MQTT-4.3.2-4, MQTT-4.3.3-8; MQTT-4.3.2-2 of 3.1.1, MQTT-4.3.3-2 of 3.1.1.
 #[tokio::test]
 async fn acknowledgements_wait_for_the_pipeline_and_keep_the_order_of_receipt() {
     let server = Server::new();
@@ -32,7 +33,8 @@ async fn acknowledgements_wait_for_the_pipeline_and_keep_the_order_of_receipt() 
     }
 }
 
-/// In 5.0 each has its reason code; 3.1.1 cannot be told of a failure, so there it closes (MQTT-4.8.0-2 of 3.1.1).
+/// In 5.0 each has its reason code (MQTT-3.4.2-1, MQTT-3.5.2-1); 3.1.1 cannot be told of a failure, so there it closes
+/// (MQTT-4.8.0-2 of 3.1.1).
 #[tokio::test]
 async fn every_outcome_is_told_as_the_version_can_tell_it() {
     let table = [
@@ -101,7 +103,7 @@ async fn a_qos_2_message_is_taken_once() {
     assert_eq!(server.taken(1).await.len(), 1);
 }
 
-/// How a connection ends whose QoS 2 message is not settled, and when it settles then.
+/// How a connection ends whose QoS 2 message is not settled, and when it settles then (MQTT-4.3.3-10; MQTT-4.3.3-2 of 3.1.1).
 #[tokio::test]
 async fn the_promise_of_a_qos_2_message_outlives_its_connection() {
     let server = Server::new();
@@ -298,6 +300,7 @@ async fn aliases_and_properties_reach_the_pipeline() {
     client.expect(&[0xe0, 2, 0x82, 0]).await;
 }
 
+/// Not before, either: MQTT-3.1.2-22; MQTT-3.1.2-24 of 3.1.1.
 #[tokio::test]
 async fn a_client_that_says_nothing_is_gone_after_one_and_a_half_keep_alives() {
     let server = Server::new();
@@ -351,6 +354,7 @@ async fn wills_are_published_when_they_should_be() {
     server.taken(1).await;
 }
 
+/// DISCONNECT says why (MQTT-3.14.2-1), and comes after the acknowledgements that were owed (MQTT-3.14.4-1).
 #[tokio::test]
 async fn draining_answers_what_is_outstanding_and_reads_no_more() {
     let server = Server::with(|config| config.send_timeout = Millis::from_secs(5), "");
