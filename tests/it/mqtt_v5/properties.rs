@@ -1,5 +1,7 @@
 //! Properties of PUBLISH: passed on, or used up here.
 
+use std::collections::BTreeMap;
+
 use support::mqtt::anybody;
 use support::peer::{PUBACK, Peer, QOS_0, QOS_1, QOS_2, RETAIN, ack, byte, long, text, user, word};
 use support::wire::Connect;
@@ -107,22 +109,46 @@ fn aliases_end_with_their_connection() {
     second.expect_close(0x82);
 }
 
-/// MQTT-3.1.2-26, MQTT-3.1.2-27, MQTT-3.3.2-11: whatever the client takes, the server's PUBLISH has its topic and no alias.
+/// MQTT-3.1.2-26, MQTT-3.1.2-27, MQTT-3.3.2-8, MQTT-3.3.2-11: no alias for a client that takes none; for one that takes
+/// some, none above its maximum and none that is zero, and each stands for the topic that it was sent with.
 #[test]
-fn the_server_sends_no_aliases() {
-    let topic = "v5-no-aliases";
-    let mut publisher = join(V5, "v5-no-aliases-publisher");
-    for maximum in [None, Some(0), Some(1), Some(0xffff)] {
+fn the_server_uses_as_many_aliases_as_the_client_takes() {
+    let topics = ["v5-their-aliases/1", "v5-their-aliases/2", "v5-their-aliases/3"];
+    let mut publisher = join(V5, "v5-their-aliases-publisher");
+    for maximum in [None, Some(0), Some(1), Some(2), Some(0xffff)] {
         let properties = maximum.map(|maximum| word(0x22, maximum)).unwrap_or_default();
-        let connect = Connect { client: "v5-no-aliases", properties: &properties, ..anybody(V5) };
+        let connect = Connect { client: "v5-their-aliases", properties: &properties, ..anybody(V5) };
         let (mut subscriber, _) = Peer::connect_with(plain(), &connect);
-        subscriber.subscribe(topic, 0);
-        for _ in 0..3 {
-            publisher.publish(QOS_1, topic, 1, &word(35, 1), b"x");
-            publisher.expect(&ack(PUBACK, 1));
-            subscriber.expect_publish(QOS_0, topic, 0, &[], b"x");
+        subscriber.subscribe("v5-their-aliases/+", 0);
+        let mut known = BTreeMap::new();
+        for topic in topics.iter().cycle().take(9) {
+            publisher.say(QOS_1, topic, b"x");
+            let (name, alias) = name_and_alias(&subscriber.packet());
+            let stands_for = match alias {
+                None => name,
+                Some(alias) => {
+                    assert!(alias > 0 && alias <= maximum.unwrap_or(0), "{alias} of {maximum:?}");
+                    if !name.is_empty() {
+                        known.insert(alias, name);
+                    }
+                    known.get(&alias).cloned().unwrap_or_default()
+                }
+            };
+            assert_eq!(stands_for, *topic, "{maximum:?}");
         }
     }
+}
+
+/// Topic name and topic alias of a PUBLISH of QoS 0 that has no other property.
+fn name_and_alias(packet: &[u8]) -> (String, Option<u16>) {
+    let end = 4 + usize::from(packet[3]);
+    let name = String::from_utf8(packet[4..end].to_vec()).expect("UTF-8");
+    let alias = match packet[end..] {
+        [0, ..] => None,
+        [3, 0x23, high, low, ..] => Some(u16::from_be_bytes([high, low])),
+        ref other => panic!("{other:02x?}"),
+    };
+    (name, alias)
 }
 
 /// MQTT-1.5.5-1, MQTT-2.2.2-1: lengths at each border are written in as few bytes as they need, and without properties the
