@@ -35,7 +35,7 @@ pub use lexer::MAX_SQL_BYTES;
 pub use plan::{Plan, Source};
 pub use row::Row;
 pub use template::{Missing, MissingVariable, Template};
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub use world::still::Still;
 pub use world::{Context, Memory, World};
 

@@ -57,8 +57,8 @@ pub enum Memory {
     Connection,
 }
 
-/// A world that stands still, for tests: always the same moment in UTC, numbers in a row, memory of its own.
-#[cfg(test)]
+/// A world that stands still, for tests and fuzzers: always the same moment in UTC, numbers in a row, memory of its own.
+#[cfg(any(test, fuzzing))]
 pub mod still {
     use std::cell::{Cell, RefCell};
 
@@ -113,7 +113,8 @@ pub mod still {
         }
 
         fn jq(&self, program: &[u8], input: &[u8], _: Option<Duration>) -> Result<Bytes, String> {
-            jq::run(program, input).map(Bytes::from)
+            // A program that never ends would be all that a fuzzer finds.
+            if cfg!(fuzzing) { Err(String::from("no jq")) } else { jq::run(program, input).map(Bytes::from) }
         }
     }
 }

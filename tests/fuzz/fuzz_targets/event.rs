@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use millstream_fuzz::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
-use millstream_fuzz::rule::{NoFunctions, Plan, PublishEvent, compile, tester};
+use millstream_fuzz::rule::{NoFunctions, Plan, PublishEvent, Still, compile, tester};
 use millstream_fuzz::topic::TopicName;
 use millstream_fuzz::value::Value;
 
@@ -42,10 +42,11 @@ fuzz_target!(|data: &[u8]| {
         properties: None,
         received_at: 1_700_000_000_000,
     };
+    let world = Still::default();
     let event = PublishEvent { message: &message, node: "n", rule_id: "r" };
     for plan in PLANS.iter() {
         let mut rows = Vec::new();
-        let _ = plan.evaluate(&event, &NoFunctions, &mut rows);
+        let _ = plan.evaluate(&event, world.context(), &mut rows);
         for row in &rows {
             let mut json = Vec::new();
             row.write_json(&mut json);
@@ -60,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(once, twice);
     }
     if let Ok(line) = std::str::from_utf8(data) {
-        let answer = tester::run_line(line);
+        let answer = tester::run_line(line, &world);
         assert!(!answer.contains('\n') && Value::from_json(answer.as_bytes()).is_ok());
     }
 });

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use millstream_fuzz::rule::{JsonEvent, NoFunctions, compile};
+use millstream_fuzz::rule::{JsonEvent, NoFunctions, Still, compile};
 use millstream_fuzz::value::Value;
 
 const EVENT: &str = r#"{
@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(plan) => {
             let event = JsonEvent::new(COLUMNS.clone()).expect("an event");
             let mut rows = Vec::new();
-            let done = plan.evaluate(&event, &NoFunctions, &mut rows);
+            let done = plan.evaluate(&event, Still::default().context(), &mut rows);
             assert!(done.is_ok() || rows.is_empty(), "rows of a rule that failed");
             let mut json = Vec::new();
             for row in &rows {
