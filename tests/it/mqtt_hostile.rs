@@ -61,11 +61,14 @@ fn assert_closed(client: &mut Client, version: Version, code: u8, what: &str) {
     assert_eq!(client.receive(support::mqtt::ANSWER_LIMIT), Received::Closed, "{what}");
 }
 
-/// Waits until the host has as many connections.
+/// Waits until the metric `millstream_mqtt_NAME` is `value`: what a goodbye sets off happens behind the client's back.
+fn await_metric(host: &Millstream, name: &str, value: u64) {
+    let full = format!("millstream_mqtt_{name}");
+    until(&format!("{name} to be {value}"), support::mqtt::ANSWER_LIMIT, || host.metrics().sum(&full, &[]) == value);
+}
+
 fn await_connections(host: &Millstream, count: u64) {
-    until(&format!("{count} connections"), support::mqtt::ANSWER_LIMIT, || {
-        host.metrics().sum("millstream_mqtt_connections", &[]) == count
-    });
+    await_metric(host, "connections", count);
 }
 
 /// What a PUBLISH carries, acknowledged if it asks for that (QoS 2 only up to PUBREC).

@@ -10,7 +10,7 @@ use support::mqtt::{ANSWER_LIMIT, Client, Received, anybody};
 use support::tools::python;
 use support::wire::{self, Connect, Packet, Version};
 
-use super::{BOTH, assert_alive, assert_closed, assert_serves, await_connections, host, lasting};
+use super::{BOTH, assert_alive, assert_closed, assert_serves, await_connections, await_metric, host, lasting};
 
 /// Listeners of every kind, with the certificate of the front's own tests (it is for localhost).
 fn every_listener() -> String {
@@ -153,7 +153,7 @@ fn a_half_closed_connection_is_over() {
         await_connections(&host, 0);
         assert_serves(&host);
     }
-    assert_eq!(host.metrics().sum("millstream_mqtt_sessions", &[]), 0);
+    await_metric(&host, "sessions", 0);
 }
 
 #[test]

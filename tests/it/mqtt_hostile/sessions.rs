@@ -6,7 +6,7 @@ use support::millstream::Millstream;
 use support::mqtt::{Client, anybody};
 use support::wire::{self, Connect, Publish, Version};
 
-use super::{BOTH, assert_alive, assert_closed, assert_serves, await_connections, host, lasting, take};
+use super::{BOTH, assert_alive, assert_closed, assert_serves, await_connections, await_metric, host, lasting, take};
 
 #[test]
 fn a_client_id_with_characters_of_filters_is_an_id_like_any() {
@@ -58,9 +58,8 @@ fn sixty_quick_reconnects_of_one_id_leave_one_connection() {
             let mut last = clients.pop().expect("sixty");
             assert_alive(&mut last);
             await_connections(&host, 1);
-            let metrics = host.metrics();
-            let now = |name: &str| metrics.sum(&format!("millstream_mqtt_{name}"), &[]);
-            assert_eq!((now("sessions"), now("subscriptions")), (1, 1));
+            await_metric(&host, "sessions", 1);
+            await_metric(&host, "subscriptions", 1);
             Client::connect(host.tcp(), version, "eager").disconnect();
             await_connections(&host, 0);
         }
@@ -194,12 +193,12 @@ fn a_session_that_ends_takes_its_backlog_with_it() {
     behind.send(&[0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0]).expect("the connection is open");
     await_connections(&host, 0);
     drop(behind);
-    let counted = host.metrics().sum("millstream_mqtt_delivery_dropped_session_ended_total", &[]);
-    assert_eq!(counted, BACKLOG as u64, "each message that was not acknowledged is counted");
+    // Each message that was not acknowledged is counted.
+    await_metric(&host, "delivery_dropped_session_ended_total", BACKLOG as u64);
     let (mut again, present) = Client::connect_with(host.tcp(), &lasting(Version::V5, "behind"));
     assert!(!present);
     assert_alive(&mut again);
-    assert_eq!(host.metrics().sum("millstream_mqtt_subscriptions", &[]), 0);
+    await_metric(&host, "subscriptions", 0);
     assert_serves(&host);
     let nobody = Publish { topic: "backlog", payload: b"x", qos: 1, id: 1, ..Publish::default() };
     let mut publisher = Client::connect(host.tcp(), Version::V5, "publisher");
