@@ -98,6 +98,58 @@ impl fmt::Display for Millis {
     }
 }
 
+/// So many in such a time, as EMQX writes a limit: `"1000/s"`, `"10000/60m"`, `"10/500ms"`; `"infinity"` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Never zero; `u64::MAX` is no limit.
+    pub amount: u64,
+    /// Never zero.
+    pub per: Millis,
+}
+
+impl Rate {
+    const UNLIMITED: Rate = Rate { amount: u64::MAX, per: Millis(1000) };
+
+    #[must_use]
+    pub fn is_limited(self) -> bool {
+        self.amount != u64::MAX
+    }
+
+    fn parse(text: &str) -> Result<Rate, String> {
+        Rate::parse_with(text, |number| number.parse().ok()).ok_or_else(|| {
+            format!(
+                "`{text}` is not a rate; write how many in which time, like \"1000/s\", \"100/10s\", or \"infinity\""
+            )
+        })
+    }
+
+    fn parse_with(text: &str, amount: impl Fn(&str) -> Option<u64>) -> Option<Rate> {
+        if text.trim() == "infinity" {
+            return Some(Rate::UNLIMITED);
+        }
+        let (number, time) = text.split_once('/')?;
+        let (amount, time) = (amount(number.trim())?, time.trim());
+        let per = match time.starts_with(|c: char| c.is_ascii_digit()) {
+            true => Millis::parse(time).ok()?,
+            false => Millis::parse(&format!("1{time}")).ok()?,
+        };
+        (amount > 0 && per.0 > 0).then_some(Rate { amount, per })
+    }
+}
+
+/// A [`Rate`] of bytes: `"1MB/s"`, `"500KB/10s"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRate(pub Rate);
+
+impl ByteRate {
+    fn parse(text: &str) -> Result<ByteRate, String> {
+        let rate = Rate::parse_with(text, |number| ByteSize::parse(number).ok().map(|size| size.0));
+        rate.map(ByteRate).ok_or_else(|| {
+            format!("`{text}` is not a rate of bytes; write a size in a time, like \"1MB/s\", \"500KB/10s\", or \"infinity\"")
+        })
+    }
+}
+
 fn split_number(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -134,6 +186,9 @@ macro_rules! from_text {
 from_text!(ByteSize, "a size like \"16MB\"", |n| u64::try_from(n).ok().map(ByteSize));
 // A bare number could mean seconds or milliseconds: ask instead of guessing.
 from_text!(Millis, "a duration with its unit, like \"20ms\" or \"5s\"", |_| None);
+
+from_text!(Rate, "how many in which time, like \"1000/s\"", |_| None);
+from_text!(ByteRate, "how many bytes in which time, like \"1MB/s\"", |_| None);
 
 /// A password, key or token. Printing it in any way shows `******`.
 #[derive(Clone, PartialEq, Eq)]
@@ -186,6 +241,24 @@ mod tests {
         for bad in ["", "5", "5 sec", "1.5s", "99999999999999999d"] {
             assert!(Millis::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn rates_read_as_emqx_reads_them() {
+        for (text, amount, millis) in [
+            ("1000/s", 1000, 1000),
+            ("10000/60m", 10_000, 3_600_000),
+            ("10 / 500ms", 10, 500),
+            ("1/d", 1, 86_400_000),
+            ("infinity", u64::MAX, 1000),
+        ] {
+            assert_eq!(Rate::parse(text), Ok(Rate { amount, per: Millis(millis) }), "{text}");
+        }
+        assert_eq!(ByteRate::parse("1MB/10s"), Ok(ByteRate(Rate { amount: 1 << 20, per: Millis(10_000) })));
+        for bad in ["", "1000", "0/s", "1/0s", "1/", "/s", "1KB/s", "-1/s", "1/week", "infinity/s"] {
+            assert!(Rate::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ByteRate::parse("fast/s").is_err() && ByteRate::parse("0KB/s").is_err());
     }
 
     #[test]
