@@ -55,6 +55,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["plugin/"]),
     ("rdkafka", &["kafka/"]),
     ("axum", &["api/"]),
+    ("hyper", &["mqtt/hook.rs"]),
+    ("jsonwebtoken", &["mqtt/auth/jwt/"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 

@@ -189,6 +189,7 @@ pub enum Fact {
     Ping(Arc<Connection>),
     Authenticated {
         reason_code: &'static str,
+        is_superuser: bool,
         is_anonymous: bool,
     },
     Authorized {

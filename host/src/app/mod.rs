@@ -21,7 +21,7 @@ use crate::config::watch::{Reloads, watch_files};
 use crate::config::{self, Config, Loader};
 use crate::kafka::Sink;
 use crate::message::Message;
-use crate::mqtt::{Front, FrontHandle};
+use crate::mqtt::{Front, FrontConfig, FrontHandle};
 use crate::pipeline::{Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running, Subscribers, Surroundings};
 use crate::task;
 use crate::telemetry::{self, metrics::Metrics};
@@ -70,9 +70,12 @@ pub async fn run(loader: Loader, options: Options) -> Result<()> {
     let ingress = Ingress::new(config.node.workers.get(), IngressLimits::default());
     let front = Front::bind(
         &config.listeners,
-        config.mqtt.clone(),
-        config.authentication.clone(),
-        config.authorization.clone(),
+        FrontConfig {
+            mqtt: config.mqtt.clone(),
+            authentication: config.authentication.clone(),
+            authorization: config.authorization.clone(),
+            banned: config.banned.clone(),
+        },
         crate::mqtt::SysTopics::new(config.sys_topics.clone(), &config.node.name, Instant::now()),
         ingress.clone(),
         metrics.clone(),
@@ -242,6 +245,7 @@ impl Node {
         self.front.reload_authentication(&next.authentication)?;
         self.front.reload_authorization(&next.authorization)?;
         self.front.reload_certificates()?;
+        self.front.reload_banned(&next.banned)?;
         self.plugins = plugins;
         self.plugins.install();
         let retired = self.running.swap(pipeline);

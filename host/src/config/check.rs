@@ -63,13 +63,14 @@ impl Compiler for Unchecked {
 }
 
 /// Top-level sections.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "node",
     "listeners",
     "mqtt",
     "authentication",
     "authorization",
     "sys_topics",
+    "banned",
     "api",
     "log",
     "plugins",

@@ -103,6 +103,10 @@ impl Document {
         let mut at = self.root.at;
         let mut node = &self.root;
         for key in path {
+            if let Some(item) = node.item(key) {
+                (at, node) = (item.at, item);
+                continue;
+            }
             let Some(entry) = node.table().and_then(|table| table.get(*key)) else { break };
             // A table is shown by its key: its own span may be the whole of its lines.
             at = if entry.node.table().is_some() { entry.key_at } else { entry.node.at };
@@ -124,6 +128,15 @@ impl Node {
     pub fn table_mut(&mut self) -> Option<&mut Table> {
         match &mut self.value {
             Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The item of a list that `[0]` names.
+    fn item(&self, key: &str) -> Option<&Node> {
+        let index: usize = key.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+        match &self.value {
+            Value::Array(items) => items.get(index),
             _ => None,
         }
     }

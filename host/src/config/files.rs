@@ -52,17 +52,21 @@ fn walk(node: &mut Node, folder: &Path, path: &mut Vec<String>, seen: &mut dyn F
     if !(names_a_file(path) || names_a_folder(path)) {
         return;
     }
-    let Some(name) = node.text().filter(|name| !name.is_empty() && !name.starts_with(EMBEDDED)) else { return };
+    // A key may stand there itself instead of the name of its file.
+    let is_name = |name: &&str| !name.is_empty() && !name.starts_with(EMBEDDED) && !name.contains("-----BEGIN");
+    let Some(name) = node.text().filter(is_name) else { return };
     let file = below(folder, name);
     node.value = Value::String(file.to_string_lossy().into_owned());
     seen(path, node, file);
 }
 
-/// `plugins.NAME.path`, and every key that ends with `file`: EMQX's `cacertfile`, `certfile`, `keyfile`, and ours.
+/// `plugins.NAME.path`, a token's `public_key`, and every key that ends with `file`: EMQX's `cacertfile`, `certfile`,
+/// `keyfile`, and ours.
 fn names_a_file(path: &[String]) -> bool {
     match path {
         [section, _, key] if section == "plugins" => key == "path",
         [section, ..] if section == "rules" => false,
+        [section, .., key] if section == "authentication" && key == "public_key" => true,
         [.., key] => key.ends_with("file"),
         [] => false,
     }

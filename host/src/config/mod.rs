@@ -32,7 +32,9 @@ pub use overrides::{Override, from_environment, variables_for_rules};
 pub use sections::{ApiConfig, NodeConfig};
 
 use crate::kafka::{ActionConfig, ConnectorConfig};
-use crate::mqtt::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig, SysTopicsConfig};
+use crate::mqtt::{
+    self, AuthenticationConfig, AuthorizationConfig, BanConfig, ListenerConfig, MqttConfig, SysTopicsConfig,
+};
 use crate::pipeline::{
     ActionTemplates, ActionUse, BuiltIn, ConsoleAction, Function, RepublishAction, RuleConfig, check_republish,
 };
@@ -51,6 +53,7 @@ pub struct Config {
     pub authentication: AuthenticationConfig,
     pub authorization: AuthorizationConfig,
     pub sys_topics: SysTopicsConfig,
+    pub banned: Vec<BanConfig>,
     pub api: Option<ApiConfig>,
     pub log: LogConfig,
     pub plugins: BTreeMap<String, PluginConfig>,
@@ -72,10 +75,11 @@ impl Config {
         let mut reader = Reader { document, complaints };
         let mut config = Config {
             node: reader.section("node", NodeConfig::check),
-            listeners: reader.entries("listeners", fine),
+            listeners: reader.entries("listeners", ListenerConfig::check),
             mqtt: reader.section("mqtt", fine),
-            authentication: reader.section("authentication", fine),
-            authorization: reader.section("authorization", fine),
+            authentication: reader.section("authentication", mqtt::check_authentication),
+            authorization: reader.section("authorization", mqtt::check_authorization),
+            banned: reader.section("banned", |banned: &Vec<BanConfig>| mqtt::check_banned(banned)),
             sys_topics: reader.section("sys_topics", fine),
             api: reader.optional("api", ApiConfig::check),
             log: reader.section("log", |log: &LogConfig| log.check().map(objection).into_iter().collect()),

@@ -10,7 +10,7 @@ use super::document::{Document, Node, Value};
 use super::nearest::nearest;
 use super::problem::{Kind, Problem, Step};
 
-/// A value that reads well but cannot hold: dotted key inside the section, and what is wrong.
+/// A value that reads well but cannot hold: dotted key inside the section (`[0].key` in a list), and what is wrong.
 pub type Objection = (String, String);
 
 /// Reads sections of one document and collects what is wrong.
@@ -81,7 +81,11 @@ impl Reader<'_> {
                 let objections = check(&value);
                 for (key, message) in &objections {
                     let full: Vec<&str> = path.iter().copied().chain(key.split('.')).collect();
-                    self.complaints.push(Complaint::error(self.document.locate(&full), full.join("."), message));
+                    self.complaints.push(Complaint::error(
+                        self.document.locate(&full),
+                        full.join(".").replace(".[", "["),
+                        message,
+                    ));
                 }
                 objections.is_empty().then_some(value)
             }

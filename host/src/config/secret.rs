@@ -71,7 +71,10 @@ impl Walk<'_> {
         for (key, entry) in table {
             // The name of an action or a rule says nothing of what is in it.
             let named_entry = path.len() == 1 && entry.node.table().is_some();
-            let secret = secret || (!named_entry && is_secret_key(key));
+            // What a service is told so that it believes us.
+            let credential =
+                key.eq_ignore_ascii_case("authorization") && path.last().is_some_and(|key| key == "headers");
+            let secret = secret || credential || (!named_entry && is_secret_key(key));
             path.push(key.clone());
             self.node(&mut entry.node, path, secret);
             path.pop();

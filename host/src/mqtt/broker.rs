@@ -1,12 +1,14 @@
 //! What all connections of this node share, and how the broker itself publishes (wills).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
 use super::acl::{Authorizer, ClientRules};
-use super::auth::Authenticator;
+use super::auth::{Authenticator, Grant};
+use super::banned::Banned;
 use super::config::MqttConfig;
 use super::events::{Events, dropped};
 use super::links::Links;
@@ -50,6 +52,7 @@ pub struct Broker {
     pub sessions: Sessions,
     pub authenticator: ArcSwap<Authenticator>,
     pub authorizer: ArcSwap<Authorizer>,
+    pub banned: ArcSwap<Banned>,
 }
 
 impl Broker {
@@ -60,6 +63,7 @@ impl Broker {
         metrics: Arc<Metrics>,
         authenticator: Authenticator,
         authorizer: Authorizer,
+        banned: Banned,
         sys: SysTopics,
     ) -> Broker {
         let router = Arc::new(Router::default());
@@ -78,6 +82,7 @@ impl Broker {
             router,
             authenticator: ArcSwap::from_pointee(authenticator),
             authorizer: ArcSwap::from_pointee(authorizer),
+            banned: ArcSwap::from_pointee(banned),
             ingress,
             events,
             links: Links::new(),
@@ -94,8 +99,15 @@ impl Broker {
     }
 
     #[must_use]
-    pub fn resolve_rules(&self, client: &Client) -> Arc<ClientRules> {
-        self.authorizer.load().resolve(client)
+    pub fn resolve_rules(&self, client: &Client, grant: Option<&Grant>) -> Arc<ClientRules> {
+        self.authorizer.load().resolve(client, grant, Now::read().unix_millis / 1000)
+    }
+
+    /// Whether this client must not connect now.
+    #[must_use]
+    pub fn bans(&self, client_id: &str, username: Option<&str>, host: IpAddr) -> bool {
+        let banned = self.banned.load();
+        !banned.is_empty() && banned.bans(client_id, username, host, Now::read().unix_millis / 1000)
     }
 
     /// Gives a message to this node's subscribers, and retains it if it says so and may be.

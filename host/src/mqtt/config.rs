@@ -2,14 +2,23 @@
 //!
 //! Only data and its checks; nothing here opens a file or a socket.
 
+mod access;
+
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use crate::message::QoS;
-use crate::units::{ByteSize, Millis};
+use crate::units::{ByteRate, ByteSize, Millis, Rate};
+
+pub use access::{
+    Action, AuthenticationConfig, AuthenticatorConfig, AuthorizationConfig, BanConfig, BanKind, CacheConfig,
+    DenyAction, HookConfig, HookMethod, HookSsl, JwtConfig, PasswordBackend, Permission, RuleConfig, SourceConfig,
+    TokenFrom, Until,
+};
 
 /// One `[listeners.NAME]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -23,6 +32,33 @@ pub struct ListenerConfig {
     /// Connections at the same time, handshakes included; one more is closed at once.
     #[serde(default = "default_max_connections")]
     pub max_connections: usize,
+    /// Connections that are accepted in a time, before TLS; more wait in the system's queue (EMQX: Rate Limit).
+    #[serde(default)]
+    pub max_conn_rate: Option<Rate>,
+    /// As many more once, refilled in its own time.
+    #[serde(default)]
+    pub max_conn_burst: Option<Rate>,
+    /// Connections that have not finished TLS, WebSocket and CONNECT; while there are so many, none is accepted. A
+    /// reconnect storm then passes in the order in which it came, and memory for handshakes is bounded. Ours.
+    #[serde(default = "default_max_handshakes")]
+    pub max_handshakes: NonZeroUsize,
+    /// PUBLISH packets that one client may send in a time; over it, its socket is not read. Nothing is lost.
+    #[serde(default)]
+    pub messages_rate: Option<Rate>,
+    #[serde(default)]
+    pub messages_burst: Option<Rate>,
+    /// Bytes that one client may send in a time, all packets counted; over it, its socket is not read.
+    #[serde(default)]
+    pub bytes_rate: Option<ByteRate>,
+    #[serde(default)]
+    pub bytes_burst: Option<ByteRate>,
+    /// Every connection begins with a PROXY protocol header (version 1 or 2) that says who the peer is. Only for
+    /// listeners that nobody but a proxy can reach: whoever can connect can claim any address.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// How long that header may take; then the connection is closed.
+    #[serde(default = "default_proxy_protocol_timeout")]
+    pub proxy_protocol_timeout: Millis,
     #[serde(default)]
     pub ssl_options: Option<SslOptions>,
     #[serde(default)]
@@ -37,9 +73,32 @@ impl ListenerConfig {
             kind: Some(ListenerKind::Tcp),
             bind,
             max_connections: default_max_connections(),
+            max_conn_rate: None,
+            max_conn_burst: None,
+            max_handshakes: default_max_handshakes(),
+            messages_rate: None,
+            messages_burst: None,
+            bytes_rate: None,
+            bytes_burst: None,
+            proxy_protocol: false,
+            proxy_protocol_timeout: default_proxy_protocol_timeout(),
             ssl_options: None,
             websocket: WebSocketOptions::default(),
         }
+    }
+
+    /// What is wrong with the values taken together, by key.
+    #[must_use]
+    pub fn check(&self) -> Vec<(String, String)> {
+        let lonely = [
+            ("max_conn_burst", self.max_conn_burst.is_some() && self.max_conn_rate.is_none(), "max_conn_rate"),
+            ("messages_burst", self.messages_burst.is_some() && self.messages_rate.is_none(), "messages_rate"),
+            ("bytes_burst", self.bytes_burst.is_some() && self.bytes_rate.is_none(), "bytes_rate"),
+        ];
+        let lonely = lonely.into_iter().filter(|(_, lonely, _)| *lonely);
+        lonely
+            .map(|(key, _, rate)| (key.to_owned(), format!("a burst is on top of a rate; set `{rate}` too")))
+            .collect()
     }
 
     /// What this listener speaks, its name `name` being the default.
@@ -89,12 +148,6 @@ pub struct SslOptions {
     /// With `verify_peer`: refuse a client that shows no certificate.
     #[serde(default)]
     pub fail_if_no_peer_cert: bool,
-    /// The common name of the client certificate takes the place of CONNECT's user name.
-    #[serde(default)]
-    pub use_cert_cn_as_username: bool,
-    /// The common name of the client certificate takes the place of CONNECT's client id.
-    #[serde(default)]
-    pub use_cert_cn_as_clientid: bool,
     #[serde(default = "default_versions")]
     pub versions: Vec<TlsVersion>,
 }
@@ -105,6 +158,25 @@ pub enum Verify {
     #[default]
     VerifyNone,
     VerifyPeer,
+}
+
+/// What of a verified client certificate takes the place of the user name or client id in CONNECT. EMQX's `crt` and `pem`
+/// are not offered: a whole certificate is no name (DER is not even text).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerCertAs {
+    #[default]
+    Disabled,
+    /// The common name.
+    Cn,
+    /// The whole subject as RFC 4514 writes it: `CN=device-7,O=Plant,C=DE`.
+    Dn,
+    /// MD5 of the certificate in DER form, in lower-case hexadecimal digits.
+    Md5,
+    /// The first name of that kind among the subject alternative names. Ours.
+    SanDns,
+    SanUri,
+    SanEmail,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -139,6 +211,12 @@ pub struct MqttConfig {
     pub max_clientid_len: usize,
     /// At most 128, the limit of every topic index of this process.
     pub max_topic_levels: usize,
+    /// Bytes of a topic or filter. Ours: the protocol's own limit is the default.
+    pub max_topic_length: usize,
+    /// What of a client certificate becomes the user name. A certificate without it is refused.
+    pub peer_cert_as_username: PeerCertAs,
+    /// What of a client certificate becomes the client id. A certificate without it is refused.
+    pub peer_cert_as_clientid: PeerCertAs,
     #[serde(deserialize_with = "qos")]
     pub max_qos_allowed: QoS,
     /// Topic aliases that one client may use; towards a client that allows them, as many are used at most.
@@ -185,6 +263,9 @@ impl Default for MqttConfig {
             max_packet_size: ByteSize::mib(1),
             max_clientid_len: 65_535,
             max_topic_levels: 128,
+            max_topic_length: 65_535,
+            peer_cert_as_username: PeerCertAs::Disabled,
+            peer_cert_as_clientid: PeerCertAs::Disabled,
             max_qos_allowed: QoS::ExactlyOnce,
             max_topic_alias: 256,
             retain_available: true,
@@ -209,62 +290,16 @@ impl Default for MqttConfig {
     }
 }
 
-/// `[authentication]`. Without users, client certificates or `allow_anonymous`, listeners serve this machine only.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthenticationConfig {
-    /// One `name:hash` a line; the hash is argon2's PHC string (`$argon2id$v=19$...`).
-    pub users_file: Option<PathBuf>,
-    /// Clients without user name and password are let in.
-    pub allow_anonymous: Option<bool>,
-}
-
-/// `[authorization]`: the first rule that fits decides.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthorizationConfig {
-    /// When no rule fits.
-    pub no_match: Permission,
-    pub rules: Vec<RuleConfig>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Permission {
-    #[default]
-    Allow,
-    Deny,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    Publish,
-    Subscribe,
-    #[default]
-    All,
-}
-
-/// One rule: who (all that are given must fit), what, and where.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RuleConfig {
-    pub permission: Permission,
-    #[serde(default)]
-    pub action: Action,
-    #[serde(default)]
-    pub clientid: Option<String>,
-    #[serde(default)]
-    pub username: Option<String>,
-    /// One address or a network, like `10.0.0.0/8`.
-    #[serde(default)]
-    pub ipaddr: Option<String>,
-    /// Topic filters; `${clientid}` and `${username}` stand for the client's own, never for a wildcard.
-    pub topics: Vec<String>,
-}
-
 fn default_max_connections() -> usize {
     1_024_000
+}
+
+fn default_max_handshakes() -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(4095)
+}
+
+fn default_proxy_protocol_timeout() -> Millis {
+    Millis::from_secs(3)
 }
 
 fn default_versions() -> Vec<TlsVersion> {
@@ -336,5 +371,13 @@ mod tests {
         let ssl: SslOptions = toml::from_str(ssl).unwrap();
         assert_eq!((ssl.verify, ssl.versions.len()), (Verify::VerifyPeer, 1));
         assert!(toml::from_str::<ListenerConfig>("bind = \"nowhere\"").is_err());
+        let limits = "bind = 1883\nmax_conn_rate = \"1000/s\"\nbytes_rate = \"1MB/s\"\nbytes_burst = \"100MB/60m\"";
+        let limits: ListenerConfig = toml::from_str(limits).unwrap();
+        assert_eq!(limits.bytes_rate.unwrap().0.amount, 1 << 20);
+        assert_eq!(limits.check(), []);
+        let lonely: ListenerConfig = toml::from_str("bind = 1883\nmessages_burst = \"1/s\"").unwrap();
+        assert_eq!(lonely.check()[0].0, "messages_burst");
+        let certificate: MqttConfig = toml::from_str("peer_cert_as_username = \"san_dns\"").unwrap();
+        assert_eq!(certificate.peer_cert_as_username, PeerCertAs::SanDns);
     }
 }

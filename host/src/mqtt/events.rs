@@ -92,10 +92,10 @@ impl Events {
     }
 
     /// `identified`: the client proved who it is; another that is let in is anonymous.
-    pub fn authenticated(&self, client: &Arc<Client>, code: u8, identified: bool) {
+    pub fn authenticated(&self, client: &Arc<Client>, code: u8, identified: bool, is_superuser: bool) {
         if self.wants(EventKind::CheckAuthnComplete) {
             let is_anonymous = code == 0 && !identified;
-            self.raise(client, Fact::Authenticated { reason_code: reason_name(code), is_anonymous });
+            self.raise(client, Fact::Authenticated { reason_code: reason_name(code), is_superuser, is_anonymous });
         }
     }
 

@@ -10,10 +10,14 @@ use rustls::ServerConfig;
 use tokio::task::JoinSet;
 
 use super::acl::{Authorizer, RuleError};
-use super::auth::{Authenticator, UsersError};
+use super::auth::{AuthError, Authenticator};
+use super::banned::{BanError, Banned};
 use super::broker::Broker;
-use super::config::{AuthenticationConfig, AuthorizationConfig, ListenerConfig, MqttConfig, SslOptions, Verify};
+use super::config::{
+    AuthenticationConfig, AuthorizationConfig, BanConfig, ListenerConfig, MqttConfig, SslOptions, Verify,
+};
 use super::listener::Listener;
+use super::mailbox::Kick;
 use super::sys::{self, SysTopics};
 use super::tls::{self, TlsError};
 use super::wills;
@@ -39,9 +43,20 @@ pub enum FrontError {
     #[error("listener `{listener}`: {source}")]
     Tls { listener: String, source: Box<TlsError> },
     #[error(transparent)]
-    Users(#[from] UsersError),
+    Authentication(#[from] AuthError),
     #[error(transparent)]
     Rule(#[from] RuleError),
+    #[error(transparent)]
+    Banned(#[from] BanError),
+}
+
+/// What the front is told, beside its listeners.
+#[derive(Clone, Debug, Default)]
+pub struct FrontConfig {
+    pub mqtt: MqttConfig,
+    pub authentication: AuthenticationConfig,
+    pub authorization: AuthorizationConfig,
+    pub banned: Vec<BanConfig>,
 }
 
 /// All listeners, bound and not yet running.
@@ -57,16 +72,16 @@ impl Front {
     /// Reads what is needed and binds every listener; the first failure ends it.
     pub async fn bind(
         listeners: &BTreeMap<String, ListenerConfig>,
-        mqtt: MqttConfig,
-        authentication: AuthenticationConfig,
-        authorization: AuthorizationConfig,
+        config: FrontConfig,
         sys: SysTopics,
         ingress: Ingress,
         metrics: Arc<Metrics>,
     ) -> Result<Front, FrontError> {
-        let authenticator = Authenticator::load(&authentication)?;
-        let authorizer = Authorizer::new(&authorization)?;
-        let asked = authentication.users_file.is_some() || authentication.allow_anonymous.is_some();
+        let FrontConfig { mqtt, authentication, authorization, banned } = config;
+        let authenticator = Authenticator::load(&authentication, &metrics)?;
+        let authorizer = Authorizer::new(&authorization, &metrics)?;
+        let banned = Banned::new(&banned)?;
+        let asked = authentication.asks();
         let mut bound = Vec::with_capacity(listeners.len());
         for (name, config) in listeners {
             let mut config = config.clone();
@@ -82,7 +97,7 @@ impl Front {
             bound.push(listener);
         }
         let addresses = bound.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
-        let broker = Arc::new(Broker::new(mqtt, ingress, metrics, authenticator, authorizer, sys));
+        let broker = Arc::new(Broker::new(mqtt, ingress, metrics, authenticator, authorizer, banned, sys));
         let certificates = bound.iter().filter_map(|listener| {
             let ssl = listener.config.ssl_options.clone()?;
             Some(Certificate { listener: listener.name.clone(), ssl, tls: listener.tls() })
@@ -150,13 +165,30 @@ pub struct FrontHandle {
 impl FrontHandle {
     /// Reads the users file again. Who is connected stays so.
     pub fn reload_authentication(&self, config: &AuthenticationConfig) -> Result<(), FrontError> {
-        self.broker.authenticator.store(Arc::new(Authenticator::load(config)?));
+        self.broker.authenticator.store(Arc::new(Authenticator::load(config, &self.broker.metrics)?));
         Ok(())
     }
 
     /// Puts new rules in force, for the next packet of every connection. Subscriptions that stand are kept.
     pub fn reload_authorization(&self, config: &AuthorizationConfig) -> Result<(), FrontError> {
-        self.broker.authorizer.store(Arc::new(Authorizer::new(config)?));
+        self.broker.authorizer.store(Arc::new(Authorizer::new(config, &self.broker.metrics)?));
+        Ok(())
+    }
+
+    /// Puts a new table of banned clients in force. Whoever it bans and is connected is told to go (0x98 in MQTT 5).
+    pub fn reload_banned(&self, banned: &[BanConfig]) -> Result<(), FrontError> {
+        self.broker.banned.store(Arc::new(Banned::new(banned)?));
+        let mut found = Vec::new();
+        self.broker.sessions.for_each(|view| {
+            let client = &view.about.client;
+            if view.connected && self.broker.bans(client.id.as_str(), client.username.as_deref(), client.peer.ip()) {
+                found.push(client.id.clone());
+            }
+        });
+        for client in found {
+            tracing::info!(%client, "closing the connection of a banned client");
+            self.broker.sessions.kick(&client, Kick::Administrative);
+        }
         Ok(())
     }
 

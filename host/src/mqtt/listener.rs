@@ -1,10 +1,12 @@
 //! Accepts connections on one address, and gives each a task of its own, in which TLS and WebSocket shake hands too.
 //!
-//! Accepting never waits for a client. A full listener closes new connections at once instead of leaving them hanging.
+//! Accepting waits for no single client, only for what the operator has bounded: connections in a time
+//! (`max_conn_rate`) and handshakes in progress (`max_handshakes`); those behind it wait in the system's queue. A full
+//! listener closes new connections at once instead of leaving them hanging.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
@@ -14,12 +16,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::broker::Broker;
+use super::certificate::PeerCertificate;
 use super::config::{ListenerConfig, ListenerKind};
 use super::connection::{self, Connection, Peer, Refused};
 use super::links::Registered;
 use super::mailbox::Link;
+use super::proxy::{self, ProxyError};
 use super::stream::Transport;
-use super::tls::{PeerCertificate, peer_certificate};
+use super::throttle::{Limit, Throttle};
 use super::websocket;
 
 /// One bound listener.
@@ -74,9 +78,17 @@ impl Listener {
 
     /// Accepts until it is dropped.
     pub async fn run(self, broker: Arc<Broker>) {
+        let mut rate = Limit::new(self.config.max_conn_rate, self.config.max_conn_burst, Instant::now());
+        let handshakes = Arc::new(Semaphore::new(self.config.max_handshakes.get().min(Semaphore::MAX_PERMITS)));
         let permits = Arc::new(Semaphore::new(self.config.max_connections.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared { kind: self.kind, config: self.config, tls: self.tls, broker });
         loop {
+            if let Some(until) = rate.as_ref().and_then(|rate| rate.full_until(Instant::now())) {
+                tokio::time::sleep_until(until.into()).await;
+                continue;
+            }
+            // Never closed, so waiting cannot fail.
+            let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
             let (stream, address) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -85,23 +97,31 @@ impl Listener {
                     continue;
                 }
             };
+            if let Some(rate) = &mut rate {
+                rate.take(1, Instant::now());
+            }
             let Ok(permit) = permits.clone().try_acquire_owned() else {
                 shared.broker.metrics.connections_refused.add(1);
                 continue;
             };
             let Some(registered) = shared.broker.links.register() else { return };
-            tokio::spawn(serve(shared.clone(), stream, address, permit, registered));
+            let accepted = Accepted { stream, address, handshake, permit, registered };
+            tokio::spawn(serve(shared.clone(), accepted));
         }
     }
 }
 
-async fn serve(
-    shared: Arc<Shared>,
+/// A new connection, with what it holds of the listener's bounds.
+struct Accepted {
     stream: TcpStream,
     address: SocketAddr,
+    handshake: OwnedSemaphorePermit,
     permit: OwnedSemaphorePermit,
     registered: Registered,
-) {
+}
+
+async fn serve(shared: Arc<Shared>, accepted: Accepted) {
+    let Accepted { stream, address, handshake, permit, registered } = accepted;
     let link = registered.link().clone();
     let limit = shared.broker.config.idle_timeout.duration();
     // Boxed, so that the memory of the handshake goes when it is over.
@@ -110,6 +130,7 @@ async fn serve(
         opened = opening => opened,
         () = registered.closing() => return,
     };
+    drop(handshake);
     match opened {
         Ok(Ok(connection)) => {
             drop(shared);
@@ -129,22 +150,27 @@ async fn serve(
 
 async fn open(
     shared: &Shared,
-    stream: TcpStream,
+    mut stream: TcpStream,
     address: SocketAddr,
     link: &Arc<Link>,
 ) -> Result<Box<Connection<Transport>>, Refused> {
     // Acknowledgements are small and must not wait for each other.
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
+    let header = match shared.config.proxy_protocol {
+        true => {
+            let limit = shared.config.proxy_protocol_timeout.duration();
+            tokio::time::timeout(limit, proxy::read(&mut stream)).await.map_err(|_| ProxyError::Late)??
+        }
+        false => proxy::Header::default(),
+    };
     let (transport, certificate) = shake_hands(shared, stream).await?;
-    let ssl = shared.config.ssl_options.as_ref();
     let peer = Peer {
         stream: transport,
-        address,
+        address: header.source.unwrap_or(address),
         local,
-        certificate,
-        cn_as_username: ssl.is_some_and(|ssl| ssl.use_cert_cn_as_username),
-        cn_as_clientid: ssl.is_some_and(|ssl| ssl.use_cert_cn_as_clientid),
+        certificate: if certificate.verified { certificate } else { PeerCertificate::of_proxy(header.common_name) },
+        throttle: Throttle::new(&shared.config, Instant::now()),
     };
     connection::open(peer, &shared.broker, link).await
 }
@@ -174,6 +200,6 @@ async fn shake_hands(shared: &Shared, stream: TcpStream) -> std::io::Result<(Tra
 async fn accept_tls(shared: &Shared, stream: TcpStream) -> std::io::Result<(TlsStream<TcpStream>, PeerCertificate)> {
     let config = shared.tls.load_full().ok_or_else(|| std::io::Error::other("the listener has no certificate"))?;
     let stream = TlsAcceptor::from(config).accept(stream).await?;
-    let certificate = peer_certificate(stream.get_ref().1.peer_certificates());
+    let certificate = PeerCertificate::of_chain(stream.get_ref().1.peer_certificates());
     Ok((stream, certificate))
 }

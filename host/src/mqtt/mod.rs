@@ -9,8 +9,9 @@
 //!
 //! In reading order: what is told (`config`), what goes over the wire (`packet`, `codec`), what decides (`session`,
 //! `window`, `acks`, `patience`), what is shared (`queue`, `mailbox`, `router`, `shared`, `retained`, `sessions`,
-//! `links`, `traffic`, `broker`), who may (`auth`, `acl`), what is told of it to rules (`events`), to subscribers (`sys`)
-//! and to whoever manages the node (`table`), what runs (`connection`, `listener`, `wills`, `front`).
+//! `links`, `traffic`, `broker`), who may (`auth`, `acl`, `banned`; others are asked by `hook`) and how much (`throttle`),
+//! what is told of it to rules (`events`), to subscribers (`sys`) and to whoever manages the node (`table`), what runs
+//! (`connection`, `listener`, `wills`, `front`).
 
 mod config;
 mod packet;
@@ -35,7 +36,11 @@ mod traffic;
 
 mod acl;
 mod auth;
+mod banned;
+mod certificate;
 mod events;
+mod hook;
+mod network;
 
 mod sys;
 mod table;
@@ -43,7 +48,9 @@ mod table;
 mod connection;
 mod front;
 mod listener;
+mod proxy;
 mod stream;
+mod throttle;
 mod tls;
 mod websocket;
 mod wills;
@@ -64,9 +71,13 @@ pub mod fuzzing;
 #[allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "as above")]
 mod testing;
 
+pub use acl::check_authorization;
+pub use auth::check_authentication;
+pub use banned::check_banned;
 pub use config::{
-    Action, AuthenticationConfig, AuthorizationConfig, ListenerConfig, ListenerKind, MqttConfig, Permission,
-    RuleConfig, SslOptions, TlsVersion, Verify, WebSocketOptions,
+    Action, AuthenticationConfig, AuthenticatorConfig, AuthorizationConfig, BanConfig, BanKind, DenyAction, JwtConfig,
+    ListenerConfig, ListenerKind, MqttConfig, PeerCertAs, Permission, RuleConfig, SslOptions, TlsVersion, Until,
+    Verify, WebSocketOptions,
 };
-pub use front::{Front, FrontError, FrontHandle};
+pub use front::{Front, FrontConfig, FrontError, FrontHandle};
 pub use sys::{SysTopics, SysTopicsConfig};

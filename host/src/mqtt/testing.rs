@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::acl::Authorizer;
 use super::auth::Authenticator;
+use super::banned::Banned;
 use super::broker::{Broker, Now};
 use super::codec::cut;
 use super::config::{AuthenticationConfig, MqttConfig};
@@ -95,11 +96,12 @@ impl Server {
     pub fn with(change: impl FnOnce(&mut MqttConfig), rules: &str) -> Server {
         let mut config = MqttConfig::default();
         change(&mut config);
-        let authenticator = Authenticator::load(&AuthenticationConfig::default()).unwrap();
-        let authorizer = Authorizer::new(&toml::from_str(rules).unwrap()).unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let authenticator = Authenticator::load(&AuthenticationConfig::default(), &metrics).unwrap();
+        let authorizer = Authorizer::new(&toml::from_str(rules).unwrap(), &metrics).unwrap();
         let ingress = Ingress::new(1, IngressLimits { messages: 64, bytes: 1 << 20 });
         let sys = SysTopics::new(SysTopicsConfig::default(), "edge-1", Instant::now());
-        let broker = Broker::new(config, ingress, Arc::new(Metrics::default()), authenticator, authorizer, sys);
+        let broker = Broker::new(config, ingress, metrics, authenticator, authorizer, Banned::default(), sys);
         Server { broker: Arc::new(broker) }
     }
 

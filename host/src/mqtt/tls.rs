@@ -1,4 +1,4 @@
-//! TLS of a listener: certificates from PEM files, client certificates, and their common name.
+//! TLS of a listener: certificates from PEM files, and the authorities of client certificates.
 //!
 //! Built once at start and again at reload; a connection that has shaken hands keeps what it has.
 
@@ -75,32 +75,4 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
         return Err(bad("no certificate in PEM form in it".to_owned()));
     }
     Ok(certificates)
-}
-
-/// What a verified client certificate says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PeerCertificate {
-    /// There was one, and an authority of ours signed it.
-    pub verified: bool,
-    pub common_name: Option<String>,
-}
-
-impl PeerCertificate {
-    /// Whose it is, if that was verified.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.common_name.as_deref().filter(|_| self.verified)
-    }
-}
-
-/// Reads the certificate that the client showed in its handshake.
-#[must_use]
-pub fn peer_certificate(chain: Option<&[CertificateDer<'_>]>) -> PeerCertificate {
-    let Some(leaf) = chain.and_then(<[_]>::first) else { return PeerCertificate::default() };
-    let parsed = x509_parser::parse_x509_certificate(leaf.as_ref()).ok();
-    let common_name = parsed.and_then(|(_, certificate)| {
-        let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
-        Some(name.to_owned())
-    });
-    PeerCertificate { verified: true, common_name }
 }

@@ -328,7 +328,7 @@ mod tests {
     use crate::topic::TopicName;
 
     fn occurrence() -> Occurrence {
-        let fact = Fact::Authenticated { reason_code: "success", is_anonymous: true };
+        let fact = Fact::Authenticated { reason_code: "success", is_superuser: false, is_anonymous: true };
         Occurrence { at: 1, client: Arc::new(Client::rule("c", 1)), fact }
     }
 

@@ -213,7 +213,7 @@ fn events_run_the_rules_that_name_them_and_publications_to_their_topics_do_not()
         .start();
     let client = Arc::new(Client::rule("c1", 1));
     let raise = || {
-        let fact = Fact::Authenticated { reason_code: "success", is_anonymous: true };
+        let fact = Fact::Authenticated { reason_code: "success", is_superuser: false, is_anonymous: true };
         bench.ingress.raise(Occurrence { at: 1_700_000_000_000, client: client.clone(), fact });
     };
     assert!(EventKind::ALL.iter().all(|kind| bench.ingress.wants(*kind)));

@@ -94,6 +94,8 @@ metrics! {
     acks_refused: Counter = "millstream_mqtt_acks_refused_total", "PUBACK and PUBREC sent with an error, and connections closed instead of one.";
     unauthorized: Counter = "millstream_mqtt_unauthorized_total", "Publications and subscriptions that authorization denied.";
     unauthorized_publish: Counter = "millstream_mqtt_unauthorized_publish_total", "Of these, the publications.";
+    hook_requests: Counter = "millstream_mqtt_hook_requests_total", "Questions to HTTP services about who may connect or do what.";
+    hook_failures: Counter = "millstream_mqtt_hook_failures_total", "Of these, those without an answer that says anything.";
     protocol_errors: Counter = "millstream_mqtt_protocol_errors_total", "Connections closed for malformed packets or protocol errors.";
     delivery_dropped_queue_full: Counter = "millstream_mqtt_delivery_dropped_queue_full_total", "Messages dropped because a subscriber's queue was full.";
     delivery_dropped_too_large: Counter = "millstream_mqtt_delivery_dropped_too_large_total", "Messages larger than the subscriber's maximum packet size.";

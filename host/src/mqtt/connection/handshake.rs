@@ -11,32 +11,37 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::asking::Asking;
+use super::topics::fits_limits;
 use super::{Connection, FAREWELL, read_out};
 use crate::event::{Connection as About, EventKind, PacketProperties};
 use crate::message::{Client, ClientId, ProtocolVersion};
-use crate::mqtt::acl::ClientRules;
-use crate::mqtt::auth::{self, Credentials};
+use crate::mqtt::acl::{ClientRules, Question};
+use crate::mqtt::auth::{self, Credentials, Grant};
 use crate::mqtt::broker::{Broker, Now};
+use crate::mqtt::certificate::PeerCertificate;
 use crate::mqtt::codec::{self, ConnAck, ConnectError, Encoder};
-use crate::mqtt::config::MqttConfig;
+use crate::mqtt::config::{MqttConfig, PeerCertAs};
 use crate::mqtt::events::MAX_USER_PROPERTIES;
 use crate::mqtt::mailbox::Link;
-use crate::mqtt::packet::{Connect, Reason};
+use crate::mqtt::packet::{Connect, Reason, Will};
+use crate::mqtt::proxy::ProxyError;
 use crate::mqtt::router::is_reserved;
 use crate::mqtt::session::{Agreement, Expiry};
 use crate::mqtt::sessions::Attach;
-use crate::mqtt::tls::PeerCertificate;
+use crate::mqtt::throttle::Throttle;
 
 /// A connected peer before CONNECT.
 #[derive(Debug)]
 pub struct Peer<S> {
     pub stream: S,
+    /// Behind a proxy, the one that its header named.
     pub address: SocketAddr,
     /// Where it connected to.
     pub local: SocketAddr,
     pub certificate: PeerCertificate,
-    pub cn_as_username: bool,
-    pub cn_as_clientid: bool,
+    /// The listener's limits on what the client may send.
+    pub throttle: Option<Box<Throttle>>,
 }
 
 #[cfg(any(test, fuzzing))]
@@ -44,7 +49,7 @@ impl<S> Peer<S> {
     /// A peer without a certificate.
     pub fn plain(stream: S, address: SocketAddr) -> Peer<S> {
         let (local, certificate) = (SocketAddr::from(([127, 0, 0, 1], 1883)), PeerCertificate::default());
-        Peer { stream, address, local, certificate, cn_as_username: false, cn_as_clientid: false }
+        Peer { stream, address, local, certificate, throttle: None }
     }
 }
 
@@ -53,6 +58,8 @@ impl<S> Peer<S> {
 pub enum Refused {
     #[error("the connection was lost before CONNECT: {0}")]
     Lost(#[from] std::io::Error),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("refused with reason {0:?}")]
@@ -77,12 +84,12 @@ where
         }
     };
     let version = connect.version;
-    let (client, assigned) = identify(&peer, &connect);
-    match admit(&peer, &connect, broker, &client, assigned).await {
-        Ok(rules) => attach(peer, broker, link, connect, client, rules, assigned, given, rest).await,
+    let mut who = identify(&peer, &connect, &broker.config);
+    match admit(&peer, &connect, broker, &mut who).await {
+        Ok(admitted) => attach(peer, broker, link, connect, who, admitted, given, rest).await,
         Err(reason) => {
             refuse(&mut peer.stream, version, reason).await;
-            let about = about(&peer, &connect, &client, given, &agreement(&connect, &broker.config), None);
+            let about = about(&peer, &connect, &who.client, given, &agreement(&connect, &broker.config), None);
             broker.events.connack(&Arc::new(about), reason as u8);
             Err(Refused::Reason(reason))
         }
@@ -123,49 +130,96 @@ async fn read_connect<S: AsyncRead + Unpin>(stream: &mut S, limit: usize, broker
     }
 }
 
-/// Who it says that it is; `true` when the client id is one that the broker made up.
-fn identify<S>(peer: &Peer<S>, connect: &Connect) -> (Arc<Client>, bool) {
-    let certified_id = peer.certificate.name().filter(|_| peer.cn_as_clientid);
-    let asked = certified_id.unwrap_or(&connect.client_id);
+/// Who it says that it is.
+struct Identity {
+    client: Arc<Client>,
+    /// The client id is one that the broker made up.
+    assigned: bool,
+    name_from_certificate: bool,
+    /// Names come from the certificate, and this one has none.
+    nameless: bool,
+}
+
+/// What it may do.
+struct Admitted {
+    rules: Arc<ClientRules>,
+    grant: Grant,
+}
+
+fn identify<S>(peer: &Peer<S>, connect: &Connect, config: &MqttConfig) -> Identity {
+    let id = certified(&peer.certificate, config.peer_cert_as_clientid);
+    let name = certified(&peer.certificate, config.peer_cert_as_username);
+    // A certificate without the name is refused later: its owner must not choose one instead.
+    let nameless = id.is_err() || name.is_err();
+    let (id, name) = (id.unwrap_or_default(), name.unwrap_or_default());
+    let asked = id.as_deref().unwrap_or(&connect.client_id);
     let assigned = asked.is_empty();
     let id = if assigned { ClientId::new(&made_up_id()) } else { ClientId::new(asked) };
-    let certified_name = peer.certificate.name().filter(|_| peer.cn_as_username);
-    let username = certified_name.or(connect.username.as_deref()).map(Arc::from);
+    let name_from_certificate = name.is_some();
+    let username = name.as_deref().or(connect.username.as_deref()).map(Arc::from);
     let (peer, version, attrs) = (peer.address, connect.version, BTreeMap::new());
-    (Arc::new(Client { id, username, peer, version, attrs, hops: 0 }), assigned)
+    let client = Arc::new(Client { id, username, peer, version, attrs, hops: 0 });
+    Identity { client, assigned, name_from_certificate, nameless }
+}
+
+/// The certificate has not the name that it should have.
+struct Nameless;
+
+/// The name that stands in the certificate, if there is one and names come from there.
+fn certified(certificate: &PeerCertificate, kind: PeerCertAs) -> Result<Option<String>, Nameless> {
+    if kind == PeerCertAs::Disabled || !certificate.verified {
+        return Ok(None);
+    }
+    let name = certificate.name(kind).filter(|name| !name.is_empty() && !name.contains('\0'));
+    name.map(Some).ok_or(Nameless)
 }
 
 /// Whether it may connect, and what it may do then.
-async fn admit<S>(
-    peer: &Peer<S>,
-    connect: &Connect,
-    broker: &Broker,
-    client: &Arc<Client>,
-    assigned: bool,
-) -> Result<Arc<ClientRules>, Reason> {
+async fn admit<S>(peer: &Peer<S>, connect: &Connect, broker: &Broker, who: &mut Identity) -> Result<Admitted, Reason> {
     let config = &broker.config;
     if connect.authentication_method {
         return Err(Reason::BadAuthenticationMethod);
     }
-    if assigned && connect.version == ProtocolVersion::V4 && !connect.clean_start {
+    if who.nameless {
+        return Err(Reason::NotAuthorized);
+    }
+    if who.assigned && connect.version == ProtocolVersion::V4 && !connect.clean_start {
         // MQTT-3.1.3-8 of 3.1.1.
         return Err(Reason::ClientIdentifierNotValid);
     }
-    if !assigned && client.id.as_str().len() > config.max_clientid_len {
+    if !who.assigned && who.client.id.as_str().len() > config.max_clientid_len {
         return Err(Reason::ClientIdentifierNotValid);
     }
+    let username = who.client.username.as_deref();
+    if broker.bans(who.client.id.as_str(), username, peer.address.ip()) {
+        return Err(Reason::Banned);
+    }
     let credentials = Credentials {
-        username: client.username.as_deref().map(str::to_owned),
-        password: connect.password.clone(),
-        certificate: peer.certificate.verified,
-        name_from_certificate: peer.cn_as_username && peer.certificate.name().is_some(),
+        client_id: who.client.id.as_str(),
+        username,
+        password: connect.password.as_ref(),
+        peer: peer.address,
+        certificate: &peer.certificate,
+        name_from_certificate: who.name_from_certificate,
     };
-    let authenticator = broker.authenticator.load_full();
-    let checked = authenticator.check(&credentials).await;
-    let code = checked.err().map_or(0, |reason| reason as u8);
-    broker.events.authenticated(client, code, authenticator.identifies(&credentials));
-    checked?;
-    let rules = broker.resolve_rules(client);
+    let now = Now::read().unix_millis / 1000;
+    let checked = broker.authenticator.load_full().check(&credentials, now).await;
+    let mut grant = match checked {
+        Ok(grant) => grant,
+        Err(reason) => {
+            broker.events.authenticated(&who.client, reason as u8, false, false);
+            return Err(reason);
+        }
+    };
+    if !grant.attrs.is_empty() {
+        let attrs = std::mem::take(&mut grant.attrs);
+        let Client { id, username, peer, version, hops, .. } = &*who.client;
+        let (id, username) = (id.clone(), username.clone());
+        who.client = Arc::new(Client { id, username, peer: *peer, version: *version, attrs, hops: *hops });
+    }
+    broker.events.authenticated(&who.client, 0, grant.identified, grant.superuser);
+    let client = &who.client;
+    let rules = broker.resolve_rules(client, Some(&grant));
     if let Some(will) = &connect.will {
         if will.qos > config.max_qos_allowed {
             return Err(Reason::QoSNotSupported);
@@ -173,9 +227,12 @@ async fn admit<S>(
         if will.retain && !config.retain_available {
             return Err(Reason::RetainNotSupported);
         }
-        let allowed = !is_reserved(&will.topic) && rules.may_publish(will.topic.as_str());
+        if !fits_limits(will.topic.as_str(), config) {
+            return Err(Reason::TopicNameInvalid);
+        }
+        let allowed = !is_reserved(&will.topic) && may_leave(will, client, &rules, broker).await;
         if broker.events.wants(EventKind::CheckAuthzComplete) {
-            let source = if rules.publish_rule(will.topic.as_str()).is_some() { "file" } else { "default" };
+            let source = rules.publish_source(will.topic.as_str(), will.qos, will.retain);
             broker.events.authorized(client, "publish", will.topic.as_str(), source, allowed);
         }
         if !allowed {
@@ -183,7 +240,22 @@ async fn admit<S>(
             return Err(Reason::NotAuthorized);
         }
     }
-    Ok(rules)
+    Ok(Admitted { rules, grant })
+}
+
+/// Whether the client may have this published for it.
+async fn may_leave(will: &Will, client: &Client, rules: &ClientRules, broker: &Broker) -> bool {
+    let permits = rules.may_publish(will.topic.as_str());
+    if !permits.open.has(will.qos, will.retain) {
+        return permits.allowed.has(will.qos, will.retain);
+    }
+    let topic = will.topic.as_str().to_owned();
+    let question = Question { publish: true, topic, qos: will.qos, retain: will.retain };
+    let sources = broker.authorizer.load().sources.clone();
+    match sources {
+        Some(sources) => sources.ask(client, &question).await.allowed,
+        None => false,
+    }
 }
 
 fn agreement(connect: &Connect, config: &MqttConfig) -> Agreement {
@@ -230,15 +302,16 @@ async fn attach<S>(
     broker: &Arc<Broker>,
     link: &Arc<Link>,
     connect: Connect,
-    client: Arc<Client>,
-    rules: Arc<ClientRules>,
-    assigned: bool,
+    who: Identity,
+    admitted: Admitted,
     given: Given,
     rest: Bytes,
 ) -> Result<Box<Connection<S>>, Refused>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let Identity { client, assigned, .. } = who;
+    let Admitted { rules, grant } = admitted;
     let config = &broker.config;
     let v5 = connect.version == ProtocolVersion::V5;
     let server_keep_alive = config.server_keepalive.filter(|_| v5);
@@ -299,6 +372,9 @@ where
         aliases,
         keep_alive,
     );
+    connection.throttle = peer.throttle;
+    connection.asking = Asking::new(broker);
+    connection.remember(grant);
     connection.begin(out, rest, said);
     Ok(connection)
 }

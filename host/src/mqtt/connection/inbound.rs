@@ -7,13 +7,15 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::scratch::Scratch;
-use super::{Connection, End, Goodbye, apply, said};
+use super::{Connection, End, Goodbye, apply, asking, said};
 use crate::ack::{AckGroup, AckHandle, Outcome};
 use crate::event::{EventKind, PacketProperties};
 use crate::message::{Client, Message, MessageId, ProtocolVersion, QoS};
 use crate::mqtt::acks::{Owed, Promise};
+use crate::mqtt::acl::{Permits, Question};
 use crate::mqtt::broker::{Broker, Now};
 use crate::mqtt::codec;
+use crate::mqtt::config::DenyAction;
 use crate::mqtt::events::{MAX_USER_PROPERTIES, dropped};
 use crate::mqtt::mailbox::Kick;
 use crate::mqtt::packet::{Packet, PacketId, Publish, Reason};
@@ -46,6 +48,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         // What came before a mistake was right, and goes on its way.
         let taken = self.take_packets(&data, now, scratch, out);
+        if fresh && let Some(throttle) = &mut self.throttle {
+            throttle.count_bytes(data.len(), now.instant);
+        }
         let handed = self.hand_over(scratch);
         taken?;
         handed?;
@@ -55,9 +60,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn take_packets(&mut self, data: &Bytes, now: Now, scratch: &mut Scratch, out: &mut BytesMut) -> Result<(), End> {
         let cell = self.cell.clone();
         let Some(mut session) = cell.lock(&self.link) else { return Err(End::Kicked(Kick::TakenOver)) };
-        if !self.broker.are_current(&self.rules) {
-            self.rules = self.broker.resolve_rules(&self.client);
+        if self.asking.as_mut().is_some_and(|asking| asking.shrink(now.instant)) {
             self.topics.forget();
+        }
+        if !self.broker.are_current(&self.rules) {
+            self.refresh_rules();
         }
         let taken = self.take_each(&mut session, data, now, scratch, out);
         self.open_promises(&mut session, scratch);
@@ -88,11 +95,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.input.give_back_partial(&data[at..]);
                 return Ok(());
             };
-            let bytes = &data[at..at + len];
+            let (before, bytes) = (at, &data[at..at + len]);
             at += len;
             self.count(&packet);
             match packet {
-                Packet::Publish(publish) => self.take_publish(session, publish, data, now, scratch)?,
+                Packet::Publish(publish) => {
+                    if let Some(question) = self.take_publish(session, publish, data, now, scratch)? {
+                        self.ask(vec![question]);
+                        self.input.give_back(data.slice(before..));
+                        return Ok(());
+                    }
+                    if let Some(throttle) = &mut self.throttle {
+                        throttle.count_message(now.instant);
+                    }
+                }
                 Packet::PubAck(ack) => {
                     self.tell_acked(session, ack.id, QoS::AtLeastOnce, bytes);
                     apply(session.handle_puback(ack), &self.encoder, &self.link.traffic, out)?;
@@ -104,6 +120,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Packet::PubRel(ack) => apply(session.handle_pubrel(ack), &self.encoder, &self.link.traffic, out)?,
                 Packet::PubComp(ack) => apply(session.handle_pubcomp(ack), &self.encoder, &self.link.traffic, out)?,
                 Packet::Subscribe(subscribe) => {
+                    let open = self.open_questions(&subscribe);
+                    if !open.is_empty() {
+                        self.ask(open);
+                        self.input.give_back(data.slice(before..));
+                        return Ok(());
+                    }
                     let given = self.given(EventKind::SessionSubscribed, bytes).map(Arc::from);
                     self.subscribe(session, subscribe, given, now, out)?;
                 }
@@ -127,6 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     )?;
                     return Err(End::Goodbye { normal: disconnect.normal });
                 }
+            }
+            if self.asking.as_mut().is_some_and(|asking| asking.packet_taken()) {
+                self.topics.forget();
             }
         }
         Ok(())
@@ -162,6 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Takes a PUBLISH, unless somebody has to be asked about it first: then nothing has happened.
     fn take_publish(
         &mut self,
         session: &mut Session,
@@ -169,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         data: &Bytes,
         now: Now,
         scratch: &mut Scratch,
-    ) -> Result<(), End> {
+    ) -> Result<Option<Question>, End> {
         let broker = &*self.broker;
         if publish.qos > broker.config.max_qos_allowed {
             return Err(End::Close(Reason::QoSNotSupported));
@@ -177,38 +203,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if publish.retain && !broker.config.retain_available {
             return Err(End::Close(Reason::RetainNotSupported));
         }
-        let rules = &self.rules;
+        let (rules, asking) = (&self.rules, &self.asking);
         let mut source = "cache";
         let topic = self
             .topics
             .resolve(publish.topic, publish.topic_alias, |name| {
                 source = "";
-                !is_reserved(name) && rules.may_publish(name.as_str())
+                match is_reserved(name) {
+                    true => Permits::NONE,
+                    false => asking::permits(rules, asking, name.as_str()),
+                }
             })
             .map_err(End::Close)?;
+        if topic.permits.open.has(publish.qos, publish.retain) {
+            let topic = topic.name.as_str().to_owned();
+            return Ok(Some(Question { publish: true, topic, qos: publish.qos, retain: publish.retain }));
+        }
+        let allowed = topic.permits.allowed.has(publish.qos, publish.retain);
         if broker.events.wants(EventKind::CheckAuthzComplete) {
             let name = topic.name.as_str();
             if source.is_empty() {
-                source = if rules.publish_rule(name).is_some() { "file" } else { "default" };
+                source = rules.publish_source(name, publish.qos, publish.retain);
             }
-            broker.events.authorized(&self.client, "publish", name, source, topic.allowed);
+            broker.events.authorized(&self.client, "publish", name, source, allowed);
         }
         let owed = match (publish.qos, publish.id) {
             (QoS::AtLeastOnce, Some(id)) => Owed::PubAck(id),
             (QoS::ExactlyOnce, Some(id)) => Owed::PubRec(id),
             _ => Owed::Nothing,
         };
-        if !topic.allowed {
+        if !allowed {
             broker.metrics.unauthorized.add(1);
             broker.metrics.unauthorized_publish.add(1);
             self.link.traffic.denied.add(1);
+            if broker.authorizer.load().deny_action == DenyAction::Disconnect {
+                return Err(End::Close(Reason::NotAuthorized));
+            }
             return match owed {
-                Owed::Nothing => Ok(()),
+                Owed::Nothing => Ok(None),
                 // 3.1.1 cannot be told; an acknowledgement would be a lie (MQTT-3.3.5-2 of 3.1.1).
                 _ if self.client.version == ProtocolVersion::V4 => Err(End::Close(Reason::NotAuthorized)),
                 owed => {
                     self.acks.decide(owed, Reason::NotAuthorized);
-                    Ok(())
+                    Ok(None)
                 }
             };
         }
@@ -218,16 +255,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Admission::Carry(promise) => {
                     self.acks.carry(owed, promise);
                     tell_dropped(broker, &self.client, publish, &topic.name, data, now, "packet_identifier_inuse");
-                    return Ok(());
+                    return Ok(None);
                 }
                 Admission::Wait => {
                     tell_dropped(broker, &self.client, publish, &topic.name, data, now, "packet_identifier_inuse");
-                    return Ok(());
+                    return Ok(None);
                 }
                 Admission::AcknowledgeAgain => {
                     self.acks.decide(owed, Reason::Success);
                     tell_dropped(broker, &self.client, publish, &topic.name, data, now, "packet_identifier_inuse");
-                    return Ok(());
+                    return Ok(None);
                 }
                 Admission::Exceeded => {
                     if publish.qos == QoS::ExactlyOnce {
@@ -261,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.acks.expect(owed, message.payload.len() + message.topic.as_str().len());
         scratch.batch.push(Inbound::new(message, AckHandle::detached()));
-        Ok(())
+        Ok(None)
     }
 
     /// Opens the promises for one read's messages. Under the session's lock: a connection that takes the session over

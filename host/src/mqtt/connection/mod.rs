@@ -4,6 +4,7 @@
 //! acknowledgements, room in the pipeline and its timer; memory is held only while something is under way.
 
 mod aliases;
+mod asking;
 mod deliver;
 mod handshake;
 mod inbound;
@@ -27,11 +28,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Sleep;
 
 use self::aliases::Aliases;
+use self::asking::Asking;
 use self::input::Input;
 use self::scratch::Scratch;
 use self::topics::Topics;
 use super::acks::Acks;
 use super::acl::ClientRules;
+use super::auth::Grant;
 use super::broker::{Broker, Now};
 use super::codec::{AckKind, Decoder, Encoder};
 use super::events::reason_name;
@@ -40,6 +43,7 @@ use super::packet::Reason;
 use super::patience::{Gone, Patience};
 use super::session::Effect;
 use super::sessions::{Attached, Farewell, LastWill, SessionCell};
+use super::throttle::Throttle;
 use super::traffic::{Kind, Traffic};
 use crate::event::{Connection as About, PacketProperties};
 use crate::message::{Client, ProtocolVersion};
@@ -80,6 +84,12 @@ pub struct Connection<S> {
     about: Arc<About>,
     goodbye: Goodbye,
     rules: Arc<ClientRules>,
+    /// What authentication granted beyond the rules of this node, if anything.
+    grant: Option<Box<Grant>>,
+    /// When that ends.
+    expires: Option<Instant>,
+    /// Questions to others about what no rule decides, if there is anybody to ask.
+    asking: Option<Box<Asking>>,
     shard: ShardId,
     decoder: Decoder,
     encoder: Encoder,
@@ -88,6 +98,8 @@ pub struct Connection<S> {
     aliases: Aliases,
     input: Input,
     submission: Option<Submission>,
+    /// The listener's limits on what this client may send, if it has any.
+    throttle: Option<Box<Throttle>>,
     /// Written by us, not taken by the socket yet.
     out: BytesMut,
     /// Bytes of answers in `out` since there was last room for more than answers.
@@ -107,6 +119,8 @@ pub struct Connection<S> {
 const ROUNDS: usize = 4;
 /// With more than this to write, nothing new is produced.
 const OUT_HIGH: usize = 64 << 10;
+/// Seconds; a grant that lasts longer is looked at again then.
+const FAR: i64 = 365 * 86_400;
 /// How long a last word may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -132,10 +146,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             decoder: Decoder { version: client.version, max_packet_size: config.max_packet_size.as_usize() },
             encoder,
             acks: Acks::default(),
-            topics: Topics::new(config.max_topic_alias, config.max_topic_levels),
+            topics: Topics::new(config),
             aliases: Aliases::new(aliases.min(config.max_topic_alias)),
             input: Input::default(),
             submission: None,
+            throttle: None,
+            grant: None,
+            expires: None,
+            asking: None,
             out: BytesMut::new(),
             answers: 0,
             unflushed: false,
@@ -164,6 +182,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // Not even CONNACK fits what the client takes, and nothing may be said before it.
             self.failed = Some(End::Lost);
         }
+    }
+
+    /// Keeps what authentication granted, until it ends.
+    fn remember(&mut self, grant: Grant) {
+        let now = Now::read();
+        self.expires = grant.expires_at.map(|at| {
+            let seconds = at.saturating_sub(now.unix_millis / 1000).clamp(0, FAR);
+            now.instant + Duration::from_secs(seconds.unsigned_abs())
+        });
+        self.grant = (!grant.is_plain()).then(|| Box::new(grant));
+    }
+
+    /// What was granted has ended: the client goes, or stays with no rights (EMQX: `disconnect_after_expire`).
+    fn expire(&mut self) -> Result<(), End> {
+        self.expires = None;
+        if self.grant.as_ref().is_some_and(|grant| grant.disconnect) {
+            return Err(End::Close(Reason::NotAuthorized));
+        }
+        self.refresh_rules();
+        Ok(())
+    }
+
+    /// Judges anew all that was judged before.
+    fn refresh_rules(&mut self) {
+        self.rules = self.broker.resolve_rules(&self.client, self.grant.as_deref());
+        self.asking = Asking::new(&self.broker);
+        self.topics.forget();
     }
 
     /// Serves the client until one side ends it, then leaves the session.
@@ -197,6 +242,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(end) = self.failed {
             return Err(end);
         }
+        if let Some(throttle) = &mut self.throttle {
+            throttle.resume(Instant::now());
+        }
         for _ in 0..ROUNDS {
             let mut progress = self.link.bell.poll_rung(cx).is_ready();
             match self.link.kicked() {
@@ -208,6 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let before = out.len();
             self.release(out)?;
             progress |= self.poll_submission(cx)?;
+            progress |= self.poll_answers(cx);
             // A client that takes nothing is heard all the same, up to that many answers: its DISCONNECT decides about
             // its will (MQTT-3.14.4-3), its acknowledgements about what is sent again.
             if !self.draining && self.may_take() && self.answers < OUT_HIGH {
@@ -240,9 +289,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let owed =
             self.client.version == ProtocolVersion::V5 || self.acks.owed() < usize::from(config.max_inflight.max(1));
         self.submission.is_none()
+            && !self.is_throttled()
+            && !self.asking.as_ref().is_some_and(|asking| asking.is_waiting())
             && owed
             && self.acks.len() < config.max_outstanding.max(1)
             && self.acks.bytes() < config.max_outstanding_bytes.as_usize().max(1)
+    }
+
+    fn is_throttled(&self) -> bool {
+        self.throttle.as_ref().is_some_and(|throttle| throttle.paused_until().is_some())
     }
 
     fn is_settled(&self) -> bool {
@@ -332,11 +387,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(wrote)
     }
 
-    /// Waits for the time at which the client may be gone. The timer is only moved when it fires, not at each packet.
+    /// Waits for the time at which the client may be gone, may send again, or has no rights any more. The timer is only
+    /// moved when it fires, not at each packet.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let unread = !self.may_take() || self.draining;
+        let paused = self.throttle.as_ref().and_then(|throttle| throttle.paused_until());
         loop {
-            let Some(at) = self.patience.look_again(unread, Instant::now) else {
+            let gone = self.patience.look_again(unread, Instant::now);
+            let Some(at) = [gone, paused, self.expires].into_iter().flatten().min() else {
                 self.timer = None;
                 return Ok(());
             };
@@ -348,10 +406,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if timer.as_mut().poll(cx).is_pending() {
                 return Ok(());
             }
-            match self.patience.judge(unread, Instant::now()) {
+            let now = Instant::now();
+            match self.patience.judge(unread, now) {
                 None => self.timer = None,
                 Some(Gone::Silent) => return Err(End::Close(Reason::KeepAliveTimeout)),
                 Some(Gone::Stuck) => return Err(End::Lost),
+            }
+            if self.expires.is_some_and(|at| at <= now) {
+                self.expire()?;
+            }
+            if paused.is_some_and(|until| until <= now) {
+                // Another turn, in which it is read again.
+                cx.waker().wake_by_ref();
+                return Ok(());
             }
         }
     }

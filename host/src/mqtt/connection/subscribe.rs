@@ -5,10 +5,13 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::topics::fits_limits;
 use super::{Connection, End, said};
 use crate::event::{EventKind, PacketProperties};
 use crate::message::{ProtocolVersion, QoS};
+use crate::mqtt::acl::{Decision, Question};
 use crate::mqtt::broker::Now;
+use crate::mqtt::config::DenyAction;
 use crate::mqtt::packet::{FilterRequest, Reason, RetainHandling, Subscribe, Unsubscribe};
 use crate::mqtt::router::{Subscribed, SubscriptionOptions, retained_delivery};
 use crate::mqtt::session::Session;
@@ -30,6 +33,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Err(End::Close(Reason::ProtocolError));
         }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        let disconnect = self.broker.authorizer.load().deny_action == DenyAction::Disconnect;
         for request in subscribe.filters {
             let asked: Option<Arc<str>> =
                 self.broker.events.wants(EventKind::SessionSubscribed).then(|| request.filter.as_str().into());
@@ -37,11 +41,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let (Ok(qos), Some(asked)) = (granted, asked) {
                 self.broker.events.subscribed(&self.client, &asked, qos, &given);
             }
+            if disconnect && granted == Err(Reason::NotAuthorized) {
+                return Err(End::Close(Reason::NotAuthorized));
+            }
             reasons.push(granted);
         }
         said(self.encoder.suback(out, subscribe.id, &reasons))?;
         self.link.traffic.sent.count(Kind::Subscribe);
         Ok(())
+    }
+
+    /// What somebody has to be asked about before this SUBSCRIBE can be answered.
+    pub(super) fn open_questions(&self, subscribe: &Subscribe) -> Vec<Question> {
+        if self.asking.is_none() {
+            return Vec::new();
+        }
+        let questions = subscribe.filters.iter().filter_map(|request| {
+            let subscribed = Subscribed::parse(&request.filter)?;
+            let filter = subscribed.filter.as_str();
+            let question = subscription(filter, request.qos);
+            let open =
+                self.rules.may_subscribe(filter, request.qos) == Decision::Ask && self.answer(&question).is_none();
+            open.then_some(question)
+        });
+        questions.collect()
     }
 
     fn subscribe_one(
@@ -54,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (config, metrics) = (&self.broker.config, &self.broker.metrics);
         let subscribed = Subscribed::parse(&request.filter).ok_or(Reason::TopicFilterInvalid)?;
         let filter = &subscribed.filter;
-        if filter.as_str().split('/').count() > config.max_topic_levels {
+        if !fits_limits(filter.as_str(), config) {
             return Err(Reason::TopicFilterInvalid);
         }
         if subscribed.share.is_some() && !config.shared_subscription {
@@ -63,9 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if filter.has_wildcard() && !config.wildcard_subscription {
             return Err(Reason::WildcardSubscriptionsNotSupported);
         }
-        let allowed = self.may_subscribe(filter.as_str());
+        let allowed = self.may_subscribe(filter.as_str(), request.qos);
         if self.broker.events.wants(EventKind::CheckAuthzComplete) {
-            let source = if self.rules.subscribe_rule(filter.as_str()).is_some() { "file" } else { "default" };
+            let source = self.rules.subscribe_source(filter.as_str(), request.qos);
             self.broker.events.authorized(&self.client, "subscribe", filter.as_str(), source, allowed);
         }
         if !allowed {
@@ -105,9 +128,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// The broker's own topics tell of other clients: where no rule says anything, they are for this machine only.
-    fn may_subscribe(&self, filter: &str) -> bool {
+    fn may_subscribe(&self, filter: &str, qos: QoS) -> bool {
         let open = !is_sys_filter(filter) || self.client.peer.ip().to_canonical().is_loopback();
-        self.rules.may_subscribe(filter) && (open || self.rules.subscribe_rule(filter).is_some())
+        match self.rules.may_subscribe(filter, qos) {
+            Decision::Allow => open || self.rules.subscribe_source(filter, qos) != "default",
+            Decision::Deny => false,
+            // Asked before; without an answer nothing is allowed.
+            Decision::Ask => self.answer(&subscription(filter, qos)) == Some(true),
+        }
     }
 
     pub(super) fn unsubscribe(
@@ -143,4 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.link.traffic.sent.count(Kind::Unsubscribe);
         Ok(())
     }
+}
+
+fn subscription(filter: &str, qos: QoS) -> Question {
+    Question { publish: false, topic: filter.to_owned(), qos, retain: false }
 }

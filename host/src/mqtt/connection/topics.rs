@@ -1,6 +1,8 @@
 //! The topics that one connection publishes to: the latest ones, so that a known topic costs no allocation and no check,
 //! and the aliases that the client has set.
 
+use crate::mqtt::acl::Permits;
+use crate::mqtt::config::MqttConfig;
 use crate::mqtt::packet::Reason;
 use crate::topic::{TopicError, TopicName};
 
@@ -8,7 +10,7 @@ use crate::topic::{TopicError, TopicName};
 #[derive(Debug)]
 pub(super) struct Known {
     pub name: TopicName,
-    pub allowed: bool,
+    pub permits: Permits,
     /// The generation of the subscriptions in which nobody subscribed to it.
     pub unrouted_in: Option<u64>,
 }
@@ -22,24 +24,37 @@ pub(super) struct Topics {
     aliases: Vec<Option<TopicName>>,
     max_alias: u16,
     max_levels: usize,
+    max_length: usize,
+}
+
+/// Whether a topic or filter is as short and as flat as the configuration asks.
+pub(super) fn fits_limits(topic: &str, config: &MqttConfig) -> bool {
+    topic.len() <= config.max_topic_length && topic.split('/').count() <= config.max_topic_levels
 }
 
 /// How many are remembered.
 const RECENT: usize = 8;
 
 impl Topics {
-    pub(super) fn new(max_alias: u16, max_levels: usize) -> Topics {
-        Topics { recent: Vec::new(), oldest: 0, aliases: Vec::new(), max_alias, max_levels }
+    pub(super) fn new(config: &MqttConfig) -> Topics {
+        Topics {
+            recent: Vec::new(),
+            oldest: 0,
+            aliases: Vec::new(),
+            max_alias: config.max_topic_alias,
+            max_levels: config.max_topic_levels,
+            max_length: config.max_topic_length,
+        }
     }
 
-    /// The topic of a PUBLISH; `allowed` judges one that is not remembered.
+    /// The topic of a PUBLISH; `judge` decides about one that is not remembered.
     pub(super) fn resolve(
         &mut self,
         raw: &[u8],
         alias: Option<u16>,
-        allowed: impl FnOnce(&TopicName) -> bool,
+        judge: impl FnOnce(&TopicName) -> Permits,
     ) -> Result<&mut Known, Reason> {
-        let Some(alias) = alias else { return self.remember(raw, allowed) };
+        let Some(alias) = alias else { return self.remember(raw, judge) };
         if alias > self.max_alias {
             return Err(Reason::TopicAliasInvalid);
         }
@@ -47,14 +62,14 @@ impl Topics {
         if raw.is_empty() {
             // An alias that was never set (MQTT-3.3.2-8).
             let name = self.aliases.get(index).cloned().flatten().ok_or(Reason::ProtocolError)?;
-            return self.remember(name.as_str().as_bytes(), allowed);
+            return self.remember(name.as_str().as_bytes(), judge);
         }
-        let name = self.remember(raw, allowed)?.name.clone();
+        let name = self.remember(raw, judge)?.name.clone();
         if self.aliases.len() <= index {
             self.aliases.resize(index + 1, None);
         }
         self.aliases[index] = Some(name);
-        self.remember(raw, |_| false)
+        self.remember(raw, |_| Permits::NONE)
     }
 
     /// What was judged has to be judged again.
@@ -63,12 +78,12 @@ impl Topics {
         self.oldest = 0;
     }
 
-    fn remember(&mut self, raw: &[u8], allowed: impl FnOnce(&TopicName) -> bool) -> Result<&mut Known, Reason> {
+    fn remember(&mut self, raw: &[u8], judge: impl FnOnce(&TopicName) -> Permits) -> Result<&mut Known, Reason> {
         let index = match self.recent.iter().position(|known| known.name.as_str().as_bytes() == raw) {
             Some(index) => index,
             None => {
                 let name = self.check(raw)?;
-                let known = Known { allowed: allowed(&name), name, unrouted_in: None };
+                let known = Known { permits: judge(&name), name, unrouted_in: None };
                 if self.recent.len() < RECENT {
                     self.recent.push(known);
                     self.recent.len() - 1
@@ -88,7 +103,7 @@ impl Topics {
             TopicError::NullCharacter => Reason::MalformedPacket,
             _ => Reason::TopicNameInvalid,
         })?;
-        if text.split('/').count() > self.max_levels {
+        if text.len() > self.max_length || text.split('/').count() > self.max_levels {
             return Err(Reason::TopicNameInvalid);
         }
         Ok(name)
@@ -99,13 +114,17 @@ impl Topics {
 mod tests {
     use super::*;
 
+    fn topics(max_topic_alias: u16, max_topic_levels: usize) -> Topics {
+        Topics::new(&MqttConfig { max_topic_alias, max_topic_levels, max_topic_length: 20, ..MqttConfig::default() })
+    }
+
     fn resolve(topics: &mut Topics, raw: &str, alias: Option<u16>) -> Result<String, Reason> {
-        topics.resolve(raw.as_bytes(), alias, |_| true).map(|known| known.name.to_string())
+        topics.resolve(raw.as_bytes(), alias, |_| Permits::NONE).map(|known| known.name.to_string())
     }
 
     #[test]
     fn aliases_stand_for_the_topic_that_set_them_last() {
-        let mut topics = Topics::new(2, 128);
+        let mut topics = topics(2, 128);
         let ok = |name: &str| Ok(name.to_owned());
         assert_eq!(resolve(&mut topics, "", Some(1)), Err(Reason::ProtocolError));
         assert_eq!(resolve(&mut topics, "a", Some(1)), ok("a"));
@@ -119,7 +138,7 @@ mod tests {
 
     #[test]
     fn any_number_of_topics_is_resolved_and_few_are_kept() {
-        let mut topics = Topics::new(0, 3);
+        let mut topics = topics(0, 3);
         for round in 0..3 {
             for n in 0..50 {
                 let name = format!("t/{n}");
@@ -129,7 +148,9 @@ mod tests {
         assert_eq!(topics.recent.len(), RECENT);
         assert_eq!(resolve(&mut topics, "a/b/c/d", None), Err(Reason::TopicNameInvalid));
         assert_eq!(resolve(&mut topics, "a/+", None), Err(Reason::TopicNameInvalid));
+        assert!(resolve(&mut topics, &"a".repeat(20), None).is_ok());
+        assert_eq!(resolve(&mut topics, &"a".repeat(21), None), Err(Reason::TopicNameInvalid));
         assert_eq!(resolve(&mut topics, "a\0", None), Err(Reason::MalformedPacket));
-        assert_eq!(topics.resolve(&[0xff], None, |_| true).err(), Some(Reason::MalformedPacket));
+        assert_eq!(topics.resolve(&[0xff], None, |_| Permits::NONE).err(), Some(Reason::MalformedPacket));
     }
 }

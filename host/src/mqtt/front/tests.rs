@@ -48,13 +48,16 @@ async fn bind(text: &str) -> Result<(Front, Arc<Metrics>), FrontError> {
         authentication: AuthenticationConfig,
         #[serde(default)]
         authorization: AuthorizationConfig,
+        #[serde(default)]
+        banned: Vec<BanConfig>,
     }
     let config: Config = toml::from_str(text).unwrap();
     let metrics = Arc::new(Metrics::default());
     let ingress = Ingress::new(1, IngressLimits::default());
-    let Config { listeners, mqtt, authentication, authorization } = config;
+    let Config { listeners, mqtt, authentication, authorization, banned } = config;
+    let config = FrontConfig { mqtt, authentication, authorization, banned };
     let sys = SysTopics::new(SysTopicsConfig::default(), "edge-1", Instant::now());
-    let front = Front::bind(&listeners, mqtt, authentication, authorization, sys, ingress, metrics.clone()).await?;
+    let front = Front::bind(&listeners, config, sys, ingress, metrics.clone()).await?;
     Ok((front, metrics))
 }
 
@@ -220,9 +223,9 @@ async fn silent_and_rude_peers_hold_nobody_up_and_go() {
 
 #[tokio::test]
 async fn a_client_certificate_says_who_it_is() {
-    let more = "verify = \"verify_peer\"\nfail_if_no_peer_cert = true\nuse_cert_cn_as_username = true\n\
-                use_cert_cn_as_clientid = true";
-    let running = start(&tls_listener("ssl", more)).await;
+    let names = "mqtt = { peer_cert_as_username = \"cn\", peer_cert_as_clientid = \"cn\" }\n";
+    let more = "verify = \"verify_peer\"\nfail_if_no_peer_cert = true";
+    let running = start(&format!("{names}{}", tls_listener("ssl", more))).await;
     let mut client = Raw::over(tls(running.tcp("ssl").await, true).await.unwrap());
     client.send(&connect_with(5, 0x82, &[0], &[b"claimed", b"root"])).await;
     assert_eq!(client.packet().await[..4], [0x20, 22, 0, 0]);

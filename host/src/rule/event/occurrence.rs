@@ -374,8 +374,7 @@ impl OccurredEvent<'_> {
         match (name, &self.occurrence.fact) {
             ("reason_code", Fact::Authenticated { reason_code, .. }) => Value::str(reason_code),
             ("is_anonymous", Fact::Authenticated { is_anonymous, .. }) => Value::Bool(*is_anonymous),
-            // There are no superusers.
-            ("is_superuser", _) => Value::Bool(false),
+            ("is_superuser", Fact::Authenticated { is_superuser, .. }) => Value::Bool(*is_superuser),
             ("action", Fact::Authorized { action, .. }) => Value::sym(action),
             ("authz_source", Fact::Authorized { source, .. }) => Value::sym(source),
             ("result", Fact::Authorized { allowed, .. }) => Value::sym(if *allowed { "allow" } else { "deny" }),
@@ -571,7 +570,7 @@ mod tests {
             all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             all
         };
-        let fact = Fact::Authenticated { reason_code: "not_authorized", is_anonymous: false };
+        let fact = Fact::Authenticated { reason_code: "not_authorized", is_superuser: false, is_anonymous: false };
         let authn = json!({"event": "client.check_authn_complete", "reason_code": "not_authorized",
             "is_superuser": false, "is_anonymous": false});
         assert_eq!(seen(fact, &who), with(authn));

@@ -64,7 +64,9 @@ async fn a_connection_is_told_of_from_its_check_to_its_end() {
     let told = events(&server, 3).await;
     assert_eq!(names(&told), ["c client.check_authn_complete", "c client.connack", "c client.connected"]);
     assert_eq!(told[0].client.username.as_deref(), Some("joe"));
-    let Fact::Authenticated { reason_code: "success", is_anonymous: true } = told[0].fact else { panic!("{told:?}") };
+    let Fact::Authenticated { reason_code: "success", is_superuser: false, is_anonymous: true } = told[0].fact else {
+        panic!("{told:?}")
+    };
     let Fact::Connected(connection) = &told[2].fact else { panic!("{told:?}") };
     assert_eq!((connection.clean_start, connection.receive_maximum, connection.session_expiry), (false, 32, 60));
     assert!(connection.connected_at.is_some_and(|at| at <= told[2].at));

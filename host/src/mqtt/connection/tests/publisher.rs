@@ -277,7 +277,8 @@ async fn new_rules_are_in_force_for_the_next_packet() {
     server.taken(1).await.remove(0).ack.settle(Outcome::Delivered);
     client.expect(&[0x40, 2, 0, 1]).await;
     let rules = toml::from_str(r#"no_match = "deny""#).unwrap();
-    server.broker.authorizer.store(std::sync::Arc::new(crate::mqtt::acl::Authorizer::new(&rules).unwrap()));
+    let rules = crate::mqtt::acl::Authorizer::new(&rules, &server.broker.metrics).unwrap();
+    server.broker.authorizer.store(std::sync::Arc::new(rules));
     client.send(&publish(0x02, "t", 2, &[0], b"x")).await;
     client.expect(&[0x40, 4, 0, 2, 0x87, 0]).await;
 }
