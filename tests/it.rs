@@ -10,7 +10,9 @@ mod it {
     mod ledger;
     mod limits;
     mod mqtt;
+    mod mqtt_auth;
     mod mqtt_hostile;
+    mod mqtt_limits;
     mod mqtt_v3;
     mod mqtt_v5;
     mod plugins;

@@ -11,6 +11,7 @@ pub mod http;
 pub mod kafka;
 pub mod metrics;
 pub mod millstream;
+pub mod service;
 
 pub mod mqtt;
 pub mod peer;
@@ -18,4 +19,5 @@ pub mod publisher;
 pub mod transport;
 pub mod wire;
 
+pub mod authority;
 pub mod tools;
