@@ -53,7 +53,7 @@ fn a_bad_configuration_is_refused_with_file_line_and_the_nearest_right_name() {
 #[test]
 fn check_warns_of_what_never_fires_and_of_placeholders_without_a_field() {
     let config = good().replace("SELECT * FROM", "SELECT payload.temp AS temp FROM").replace("t/#", "$share/g/t");
-    let config = config.replace("[rules.all]", "[actions.sink.parameters.message]\nkey = \"${tmep}\"\n[rules.all]");
+    let config = config.replace("key = \"${clientid}\"", "key = \"${tmep}\"");
     let ended = check(&config);
     assert_eq!(ended.code, Some(0), "warnings are no errors: {ended:?}");
     let said = ended.stdout + &ended.stderr;
