@@ -37,6 +37,7 @@ fn sixty_quick_reconnects_of_one_id_leave_one_connection() {
     for version in BOTH {
         for connect in [lasting(version, "eager"), Connect { client: "eager", ..anybody(version) }] {
             // All at once: nobody waits for the CONNACK before the next one comes.
+            let accepted = host.metrics().sum("millstream_mqtt_connections_accepted_total", &[]);
             let mut out = Vec::new();
             wire::connect(&mut out, &connect);
             let mut clients: Vec<_> = (0..60)
@@ -46,6 +47,8 @@ fn sixty_quick_reconnects_of_one_id_leave_one_connection() {
                     client
                 })
                 .collect();
+            // Not one of them may come late and take over from those that follow.
+            await_metric(&host, "connections_accepted_total", accepted + 60);
             await_connections(&host, 1);
             assert_serves(&host);
             clients.clear();
