@@ -40,13 +40,26 @@ impl Limit {
     /// When there is room for at least one more; `None` means now.
     #[must_use]
     pub fn full_until(&self, now: Instant) -> Option<Instant> {
-        let (steady, burst) = self.levels(now);
+        let steady = self.steady.level(now);
+        let burst = self.burst.as_ref().map_or(0.0, |bucket| bucket.level(now));
         let missing = 1.0 - steady - burst;
-        // Neither bucket is full then, so both are filling.
-        let per_second = self.steady.per_second + self.burst.as_ref().map_or(0.0, |bucket| bucket.per_second);
-        let wait = || Duration::try_from_secs_f64(missing / per_second).unwrap_or(LONGEST).min(LONGEST);
+        if missing <= 0.0 {
+            return None;
+        }
+        let seconds = match &self.burst {
+            None => missing / self.steady.per_second,
+            Some(bucket) => {
+                // Both fill; but a small burst is full before a large debt is paid, and then adds nothing.
+                let both = missing / (self.steady.per_second + bucket.per_second);
+                match burst + both * bucket.per_second > bucket.capacity {
+                    true => (1.0 - steady - bucket.capacity) / self.steady.per_second,
+                    false => both,
+                }
+            }
+        };
+        let wait = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST);
         // A moment more, so that rounding never wakes anybody too early.
-        (missing > 0.0).then(|| now + wait() + Duration::from_micros(1))
+        Some(now + wait + Duration::from_micros(1))
     }
 
     /// What is in both; the burst is for the debts of the other one first.
@@ -172,6 +185,15 @@ mod tests {
         limit.take(1, start);
         let until = limit.full_until(start).unwrap() - start;
         assert!(until < Duration::from_millis(20), "the steady rate goes on: {until:?}");
+    }
+
+    #[test]
+    fn a_burst_that_is_full_pays_no_more_of_a_debt() {
+        let start = Instant::now();
+        let mut limit = Limit::new(rate(1, 9), rate(1, 1), start).unwrap();
+        limit.take(7, start);
+        let until = limit.full_until(start).unwrap();
+        assert_eq!(limit.full_until(until), None, "{:?}", until - start);
     }
 
     #[test]
