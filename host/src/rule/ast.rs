@@ -31,6 +31,35 @@ pub struct Expr {
     pub span: Span,
 }
 
+impl Expr {
+    /// The expressions that stand directly in this one: an operator's and a call's from left to right, of CASE the branches
+    /// before its subject and ELSE.
+    pub(super) fn for_each_part(&self, mut visit: impl FnMut(&Expr)) {
+        match &self.kind {
+            Kind::Const(_) | Kind::Path(_) | Kind::Range(..) | Kind::Slice(..) | Kind::Raise(_) => {}
+            Kind::List(parts) | Kind::And(parts) | Kind::Or(parts) | Kind::Call(_, parts) => {
+                parts.iter().for_each(visit)
+            }
+            Kind::Unary(_, part) | Kind::Not(part) => visit(part),
+            Kind::Arith(_, left, right) | Kind::Compare(_, left, right) => {
+                visit(left);
+                visit(right);
+            }
+            Kind::In(value, items) => {
+                visit(value);
+                items.iter().for_each(visit);
+            }
+            Kind::Case(case) => {
+                for (when, then) in &case.branches {
+                    visit(when);
+                    visit(then);
+                }
+                case.subject.iter().chain(&case.otherwise).for_each(visit);
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     Const(Value),

@@ -191,29 +191,12 @@ impl<'a> Survey<'a> {
             self.steps += 1;
         }
         match &expr.kind {
-            Kind::Const(_) | Kind::Range(..) | Kind::Raise(_) => {}
             Kind::Path(path) | Kind::Slice(path, ..) => self.path(path),
-            Kind::List(items) | Kind::And(items) | Kind::Or(items) => items.iter().for_each(|item| self.expr(item)),
-            Kind::Unary(_, operand) | Kind::Not(operand) => self.expr(operand),
-            Kind::Arith(_, left, right) | Kind::Compare(_, left, right) => {
-                self.expr(left);
-                self.expr(right);
-            }
-            Kind::In(value, items) => {
-                self.expr(value);
-                items.iter().for_each(|item| self.expr(item));
-            }
-            Kind::Case(case) => {
-                for (when, then) in &case.branches {
-                    self.expr(when);
-                    self.expr(then);
-                }
-                case.subject.iter().chain(&case.otherwise).for_each(|part| self.expr(part));
-            }
             Kind::Call(callee, arguments) => {
                 self.call(callee, arguments.len());
                 arguments.iter().for_each(|argument| self.expr(argument));
             }
+            _ => expr.for_each_part(|part| self.expr(part)),
         }
     }
 

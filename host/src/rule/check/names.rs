@@ -52,26 +52,7 @@ impl Names<'_> {
     fn expr(&mut self, expr: &Expr) {
         match &expr.kind {
             Kind::Path(path) | Kind::Slice(path, ..) => self.path(path, &expr.span),
-            Kind::Const(_) | Kind::Range(..) | Kind::Raise(_) => {}
-            Kind::List(parts) | Kind::And(parts) | Kind::Or(parts) | Kind::Call(_, parts) => {
-                parts.iter().for_each(|part| self.expr(part));
-            }
-            Kind::Unary(_, part) | Kind::Not(part) => self.expr(part),
-            Kind::Arith(_, left, right) | Kind::Compare(_, left, right) => {
-                self.expr(left);
-                self.expr(right);
-            }
-            Kind::In(value, items) => {
-                self.expr(value);
-                items.iter().for_each(|item| self.expr(item));
-            }
-            Kind::Case(case) => {
-                for (when, then) in &case.branches {
-                    self.expr(when);
-                    self.expr(then);
-                }
-                case.subject.iter().chain(&case.otherwise).for_each(|part| self.expr(part));
-            }
+            _ => expr.for_each_part(|part| self.expr(part)),
         }
     }
 

@@ -97,24 +97,7 @@ impl Never<'_> {
                 parts.iter().for_each(|part| self.expr(part));
                 self.contradiction(expr, parts);
             }
-            Kind::Or(parts) | Kind::List(parts) | Kind::Call(_, parts) => parts.iter().for_each(|part| self.expr(part)),
-            Kind::Not(part) | Kind::Unary(_, part) => self.expr(part),
-            Kind::Arith(_, left, right) => {
-                self.expr(left);
-                self.expr(right);
-            }
-            Kind::In(value, items) => {
-                self.expr(value);
-                items.iter().for_each(|item| self.expr(item));
-            }
-            Kind::Case(case) => {
-                for (when, then) in &case.branches {
-                    self.expr(when);
-                    self.expr(then);
-                }
-                case.subject.iter().chain(&case.otherwise).for_each(|part| self.expr(part));
-            }
-            Kind::Const(_) | Kind::Path(_) | Kind::Range(..) | Kind::Slice(..) | Kind::Raise(_) => {}
+            _ => expr.for_each_part(|part| self.expr(part)),
         }
     }
 
