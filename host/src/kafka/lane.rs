@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::window::Draft;
+use super::draft::Draft;
 
 /// A record in front of librdkafka.
 #[derive(Debug)]

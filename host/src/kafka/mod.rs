@@ -7,6 +7,7 @@
 
 mod config;
 mod delivery;
+mod draft;
 mod embedded;
 mod error;
 mod health;
@@ -23,8 +24,8 @@ pub use config::{
     AckLevel, ActionConfig, Authentication, ConnectorConfig, HeaderEncodeMode, OnFull, Parameters, ProducerType,
     Unsupported,
 };
+pub use draft::Draft;
 pub use embedded::EmbeddedKafka;
 pub use error::KafkaError;
 pub use health::{State, Status};
 pub use producer::Sink;
-pub use window::Draft;

@@ -14,11 +14,12 @@ use rdkafka::config::ClientConfig;
 
 use super::config::{AckLevel, ActionConfig, ConnectorConfig, OnFull};
 use super::delivery;
+use super::draft::Draft;
 use super::error::{KafkaError, cause_of, describe, outcome_of, was_given_back};
 use super::health::{Health, Status};
 use super::native::{Code, NativeProducer, Outgoing, Ticket};
 use super::options::{WINDOW_BYTES, WINDOW_MESSAGES, gate, producer_settings};
-use super::window::{Admission, Departure, Draft, InFlight, Limits, Window};
+use super::window::{Admission, Departure, InFlight, Limits, Window};
 use crate::ack::{self, Outcome};
 use crate::ledger::{DropCause, FailCause, Ledger};
 

@@ -10,29 +10,13 @@
 use std::time::Instant;
 
 use super::config::{OnFull, PartitionStrategy};
+use super::draft::Draft;
 use super::lane::{Gate, Lane, Waiting};
 use super::native::Ticket;
 use super::partition;
 use crate::ack::{AckHandle, Outcome};
 use crate::ledger::Charge;
 use crate::message::Record;
-
-/// A record with all that hangs on it.
-#[derive(Debug)]
-pub struct Draft {
-    pub record: Record,
-    pub ack: AckHandle,
-    pub charge: Charge,
-}
-
-impl Draft {
-    /// Bytes that Kafka gets of it.
-    fn weight(&self) -> usize {
-        let part = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
-        let headers: usize = self.record.headers.iter().map(|(name, value)| name.len() + part(value)).sum();
-        part(&self.record.key) + part(&self.record.value) + headers
-    }
-}
 
 /// What is kept of a record while Kafka has it.
 #[derive(Debug)]
