@@ -10,6 +10,7 @@ use crate::event::{EventKind, Occurrence};
 use crate::message::{Message, Properties};
 use crate::value::{Value, write_json_text};
 
+mod columns;
 mod json;
 mod occurrence;
 mod publish;
@@ -90,7 +91,7 @@ impl Column {
 /// Whether any event has a column of that name.
 #[must_use]
 pub fn is_column(name: &str) -> bool {
-    let others = || EventKind::ALL.iter().flat_map(|kind| occurrence::columns(*kind));
+    let others = || EventKind::ALL.iter().flat_map(|kind| columns::that_happen(*kind));
     Column::of(name.as_bytes()).is_some() || others().any(|column| *column == name)
 }
 

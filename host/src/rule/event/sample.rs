@@ -2,9 +2,8 @@
 //! because nothing here reads a clock.
 
 use super::json::EventType;
-use super::occurrence;
 use super::publish::map;
-use super::{Bytes, Column, Value};
+use super::{Bytes, Column, Value, columns};
 use crate::event::EventKind;
 
 /// 2025-12-11, in milliseconds.
@@ -12,61 +11,13 @@ const AT: i64 = 1_765_432_100_000;
 
 /// The columns of an event of this type, in the order of their names.
 pub(super) fn columns(kind: EventType) -> Vec<(&'static str, Value)> {
-    let names: Vec<&'static str> = match kind {
-        EventType::Publication => Column::ALL.iter().map(|column| column.name()).collect(),
-        EventType::Event(kind) => names_of(kind),
-        EventType::Data => DATA.to_vec(),
-    };
-    names.into_iter().map(|name| (name, value(kind, name))).collect()
+    let with_value = |name: &'static str| (name, value(kind, name));
+    match kind {
+        EventType::Publication => Column::ALL.iter().map(|column| with_value(column.name())).collect(),
+        EventType::Event(kind) => columns::of(kind).iter().copied().map(with_value).collect(),
+        EventType::Data => columns::DATA.iter().copied().map(with_value).collect(),
+    }
 }
-
-fn names_of(kind: EventKind) -> Vec<&'static str> {
-    let more: &[&str] = match kind {
-        EventKind::TransformationFailed | EventKind::ValidationFailed => FAILED,
-        EventKind::AlarmActivated => &["activated_at", "details", "event", "message", "metadata", "name"],
-        EventKind::AlarmDeactivated => {
-            &["activated_at", "deactivated_at", "details", "event", "message", "metadata", "name"]
-        }
-        kind => occurrence::columns(kind),
-    };
-    more.to_vec()
-}
-
-/// EMQX's sample says `validation` for both.
-const FAILED: &[&str] = &[
-    "clientid",
-    "event",
-    "flags",
-    "id",
-    "metadata",
-    "node",
-    "payload",
-    "peerhost",
-    "peername",
-    "pub_props",
-    "publish_received_at",
-    "qos",
-    "timestamp",
-    "topic",
-    "username",
-    "validation",
-];
-
-const DATA: &[&str] = &[
-    "dup",
-    "event",
-    "id",
-    "message_received_at",
-    "metadata",
-    "node",
-    "payload",
-    "pub_props",
-    "qos",
-    "retain",
-    "server",
-    "timestamp",
-    "topic",
-];
 
 fn value(kind: EventType, name: &str) -> Value {
     let delivery = matches!(
