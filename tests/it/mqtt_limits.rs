@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::authority::{Authority, openssl};
 use support::kafka::Kafka;
 use support::millstream::{Millstream, NODE, action, connector};
-use support::mqtt::{Client, Received, anybody};
+use support::mqtt::{ANSWER_LIMIT, Client, Received, anybody};
 use support::process::Process;
 use support::scratch::Scratch;
 use support::tools::{mosquitto_pub, run};
@@ -68,6 +68,24 @@ fn only_so_many_handshakes_are_in_progress() {
     assert!(is_welcome(&mut next));
     // Connected clients are no handshakes.
     assert!(is_welcome(&mut knock(&host, "narrow", "another")));
+}
+
+#[test]
+fn silent_peers_in_every_place_keep_nobody_out() {
+    let config = format!(
+        "{NODE}[mqtt]\nidle_timeout = \"1h\"\n[listeners.narrow]\nbind = \"127.0.0.1:0\"\nmax_handshakes = 3\n"
+    );
+    let host = Millstream::start(&config);
+    let mut silent: Vec<_> =
+        (0..3).map(|_| Client::open(host.listener("narrow"), Version::V5).expect("a connection")).collect();
+    let mut half = Vec::new();
+    wire::connect(&mut half, &Connect { client: "half", ..anybody(Version::V5) });
+    silent[0].send(&half[..half.len() - 1]).expect("the connection is open");
+    for n in 0..3 {
+        assert!(is_welcome(&mut knock(&host, "narrow", &format!("guest-{n}"))));
+    }
+    assert_eq!(silent[0].receive(ANSWER_LIMIT), Received::Closed, "the one that came first gives way first");
+    assert_eq!(silent[2].receive(NO_ANSWER), Received::Nothing, "one place is enough for them all");
 }
 
 #[test]

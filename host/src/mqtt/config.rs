@@ -38,8 +38,9 @@ pub struct ListenerConfig {
     /// As many more once, refilled in its own time.
     #[serde(default)]
     pub max_conn_burst: Option<Rate>,
-    /// Connections that have not finished TLS, WebSocket and CONNECT; while there are so many, none is accepted. A
-    /// reconnect storm then passes in the order in which it came, and memory for handshakes is bounded. Ours.
+    /// Connections that have not finished TLS, WebSocket and CONNECT; while there are so many, the next waits until one
+    /// is through or has said no whole CONNECT for two seconds. A reconnect storm then passes in the order in which it
+    /// came, silent peers keep nobody out, and memory for handshakes is bounded. Ours.
     #[serde(default = "default_max_handshakes")]
     pub max_handshakes: NonZeroUsize,
     /// PUBLISH packets that one client may send in a time; over it, its socket is not read. Nothing is lost.

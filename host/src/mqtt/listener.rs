@@ -1,8 +1,8 @@
 //! Accepts connections on one address, and gives each a task of its own, in which TLS and WebSocket shake hands too.
 //!
 //! Accepting waits for no single client, only for what the operator has bounded: connections in a time
-//! (`max_conn_rate`) and handshakes in progress (`max_handshakes`); those behind it wait in the system's queue. A full
-//! listener closes new connections at once instead of leaving them hanging.
+//! (`max_conn_rate`) and handshakes in progress (`max_handshakes`, see `handshakes.rs`); those behind it wait in the
+//! system's queue. A full listener closes new connections at once instead of leaving them hanging.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::broker::Broker;
 use super::certificate::PeerCertificate;
 use super::config::{ListenerConfig, ListenerKind};
 use super::connection::{self, Connection, Peer, Refused};
+use super::handshakes::{self, Handshakes, Place};
 use super::links::Registered;
 use super::mailbox::Link;
 use super::proxy::{self, ProxyError};
@@ -79,7 +80,7 @@ impl Listener {
     /// Accepts until it is dropped.
     pub async fn run(self, broker: Arc<Broker>) {
         let mut rate = Limit::new(self.config.max_conn_rate, self.config.max_conn_burst, Instant::now());
-        let handshakes = Arc::new(Semaphore::new(self.config.max_handshakes.get().min(Semaphore::MAX_PERMITS)));
+        let mut handshakes = Handshakes::new(self.config.max_handshakes.get(), handshakes::PATIENCE);
         let permits = Arc::new(Semaphore::new(self.config.max_connections.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared { kind: self.kind, config: self.config, tls: self.tls, broker });
         loop {
@@ -87,8 +88,6 @@ impl Listener {
                 tokio::time::sleep_until(until.into()).await;
                 continue;
             }
-            // Never closed, so waiting cannot fail.
-            let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
             let (stream, address) = match self.socket.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -104,8 +103,10 @@ impl Listener {
                 shared.broker.metrics.connections_refused.add(1);
                 continue;
             };
+            // One that has connected waits here, the others in the system's queue.
+            let Some(place) = handshakes.place().await else { return };
             let Some(registered) = shared.broker.links.register() else { return };
-            let accepted = Accepted { stream, address, handshake, permit, registered };
+            let accepted = Accepted { stream, address, place, permit, registered };
             tokio::spawn(serve(shared.clone(), accepted));
         }
     }
@@ -115,22 +116,27 @@ impl Listener {
 struct Accepted {
     stream: TcpStream,
     address: SocketAddr,
-    handshake: OwnedSemaphorePermit,
+    place: Place,
     permit: OwnedSemaphorePermit,
     registered: Registered,
 }
 
 async fn serve(shared: Arc<Shared>, accepted: Accepted) {
-    let Accepted { stream, address, handshake, permit, registered } = accepted;
+    let Accepted { stream, address, place, permit, registered } = accepted;
     let link = registered.link().clone();
     let limit = shared.broker.config.idle_timeout.duration();
     // Boxed, so that the memory of the handshake goes when it is over.
-    let opening = Box::pin(tokio::time::timeout(limit, open(&shared, stream, address, &link)));
+    let opening = Box::pin(tokio::time::timeout(limit, open(&shared, stream, address, &place, &link)));
     let opened = tokio::select! {
         opened = opening => opened,
         () = registered.closing() => return,
+        () = place.lost() => {
+            shared.broker.metrics.connections_refused.add(1);
+            tracing::debug!(%address, "no CONNECT yet, and its place is needed");
+            return;
+        }
     };
-    drop(handshake);
+    drop(place);
     match opened {
         Ok(Ok(connection)) => {
             drop(shared);
@@ -152,6 +158,7 @@ async fn open(
     shared: &Shared,
     mut stream: TcpStream,
     address: SocketAddr,
+    place: &Place,
     link: &Arc<Link>,
 ) -> Result<Box<Connection<Transport>>, Refused> {
     // Acknowledgements are small and must not wait for each other.
@@ -171,6 +178,7 @@ async fn open(
         local,
         certificate: if certificate.verified { certificate } else { PeerCertificate::of_proxy(header.common_name) },
         throttle: Throttle::new(&shared.config, Instant::now()),
+        waiting: place.waiting(),
     };
     connection::open(peer, &shared.broker, link).await
 }

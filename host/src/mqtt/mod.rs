@@ -9,7 +9,7 @@
 //!
 //! In reading order: what is told (`config`), what goes over the wire (`packet`, `codec`), what decides (`session`,
 //! `window`, `acks`, `patience`), what is shared (`queue`, `mailbox`, `router`, `shared`, `retained`, `sessions`,
-//! `links`, `traffic`, `broker`), who may (`auth`, `acl`, `banned`; others are asked by `hook`) and how much (`throttle`),
+//! `links`, `handshakes`, `traffic`, `broker`), who may (`auth`, `acl`, `banned`; others are asked by `hook`) and how much (`throttle`),
 //! what is told of it to rules (`events`), to subscribers (`sys`) and to whoever manages the node (`table`), what runs
 //! (`connection`, `listener`, `wills`, `front`).
 
@@ -25,6 +25,7 @@ mod window;
 
 mod broker;
 mod deadlines;
+mod handshakes;
 mod links;
 mod mailbox;
 mod queue;

@@ -23,6 +23,7 @@ use crate::mqtt::certificate::PeerCertificate;
 use crate::mqtt::codec::{self, ConnAck, ConnectError, Encoder};
 use crate::mqtt::config::{MqttConfig, PeerCertAs};
 use crate::mqtt::events::MAX_USER_PROPERTIES;
+use crate::mqtt::handshakes::Waiting;
 use crate::mqtt::mailbox::Link;
 use crate::mqtt::packet::{Connect, Reason, Will};
 use crate::mqtt::proxy::ProxyError;
@@ -42,6 +43,8 @@ pub struct Peer<S> {
     pub certificate: PeerCertificate,
     /// The listener's limits on what the client may send.
     pub throttle: Option<Box<Throttle>>,
+    /// Is told when CONNECT is there.
+    pub waiting: Waiting,
 }
 
 #[cfg(any(test, fuzzing))]
@@ -49,7 +52,7 @@ impl<S> Peer<S> {
     /// A peer without a certificate.
     pub fn plain(stream: S, address: SocketAddr) -> Peer<S> {
         let (local, certificate) = (SocketAddr::from(([127, 0, 0, 1], 1883)), PeerCertificate::default());
-        Peer { stream, address, local, certificate, throttle: None }
+        Peer { stream, address, local, certificate, throttle: None, waiting: Waiting::default() }
     }
 }
 
@@ -83,6 +86,7 @@ where
             return Err(refused);
         }
     };
+    peer.waiting.heard();
     let version = connect.version;
     let mut who = identify(&peer, &connect, &broker.config);
     match admit(&peer, &connect, broker, &mut who).await {
