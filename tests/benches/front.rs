@@ -1,5 +1,6 @@
 //! What the MQTT front costs by itself, without rules and Kafka: packets, filters, fan-out, connections that come, stay
-//! idle and go. Beside Debian's mosquitto where that does the same work. Run it through tests/benches/measure-front.
+//! idle and go, and what those that behave notice of those that do not. Beside Debian's mosquitto where that does the same
+//! work. Run it through tests/benches/measure-front.
 //!
 //! CPU and memory are the broker's, as the kernel counts them. Figures of one run belong together.
 
@@ -13,14 +14,19 @@ mod connections;
 mod cpu;
 #[path = "front/fan_out.rs"]
 mod fan_out;
+#[path = "load/histogram.rs"]
+mod histogram;
 #[path = "mosquitto.rs"]
 mod mosquitto;
+#[path = "front/neighbours.rs"]
+mod neighbours;
 
 use anyhow::Result;
 use clap::Parser;
 use support::resources::allow_files;
 
 use self::brokers::Broker;
+use self::neighbours::Trouble;
 
 /// As in the product.
 #[global_allocator]
@@ -28,7 +34,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only the parts whose name contains this: alone, fan-out, filters, connect, idle, churn.
+    /// Only the parts whose name contains this: alone, fan-out, filters, connect, idle, churn, neighbours.
     #[arg(long, default_value = "")]
     only: String,
     /// Deliveries of each fan-out.
@@ -86,6 +92,17 @@ fn main() -> Result<()> {
         println!("\n| clients, filters, topics gone | broker | resident before, MB | after, MB |\n|---|---|---:|---:|");
         for start in brokers {
             connections::churn(&start()?, args.churn)?;
+        }
+    }
+    if wanted("neighbours") {
+        println!(
+            "\n| others' trouble, 500 acts/s | broker | round trip p50, p99 before, us | during, us | ratio of p99 |"
+        );
+        println!("|---|---|---:|---:|---:|");
+        for trouble in Trouble::ALL {
+            for start in brokers {
+                neighbours::run(&start()?, trouble)?;
+            }
         }
     }
     Ok(())
