@@ -27,6 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("telemetry", 0),
     ("rule", 1),
     ("plugin", 1),
+    ("schema", 1),
     ("buffer", 1),
     ("kafka", 1),
     ("pipeline", 2),
@@ -57,6 +58,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("axum", &["api/"]),
     ("hyper", &["mqtt/hook.rs"]),
     ("jsonwebtoken", &["mqtt/auth/jwt/"]),
+    ("apache_avro", &["schema/avro"]),
+    ("jsonschema", &["schema/json"]),
+    ("prost_reflect", &["schema/protobuf"]),
+    ("protox", &["schema/protobuf"]),
+    ("jaq_core", &["rule/jq"]),
     ("clap", &["cli/", "main.rs"]),
 ];
 

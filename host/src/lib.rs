@@ -6,7 +6,7 @@
 //! | level | modules |
 //! | --- | --- |
 //! | 0 | `message` `event` `topic` `value` `units` `ack` `ledger` `task` `telemetry` |
-//! | 1 | `rule` `plugin` `kafka` |
+//! | 1 | `rule` `plugin` `schema` `kafka` |
 //! | 2 | `pipeline` |
 //! | 3 | `control` |
 //! | 4 | `mqtt` (of the pipeline only its `Ingress`, of `control` only the `sessions`), `api` |
@@ -31,6 +31,7 @@ pub mod mqtt;
 pub mod pipeline;
 pub mod plugin;
 pub mod rule;
+pub mod schema;
 pub mod task;
 pub mod telemetry;
 pub mod topic;

@@ -9,15 +9,16 @@
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use millstream::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
 use millstream::rule::{
-    Context as Surroundings, Memory, NoFunctions, Plan, PublishEvent, Row, Template, World, compile,
+    Context as Surroundings, Memory, NoFunctions, Plan, PublishEvent, Row, Schemas, Template, World, compile,
 };
+use millstream::schema;
 use millstream::topic::{FilterIndex, TopicFilter, TopicName};
 use millstream::value::Value;
 use millstream::value::scan::PathSet;
@@ -283,6 +284,11 @@ impl World for Nowhere {
 
     fn jq(&self, _: &[u8], _: &[u8], _: Option<Duration>) -> Result<Bytes, String> {
         Err(String::from("there is no jq here"))
+    }
+
+    fn schemas(&self) -> &dyn Schemas {
+        static NONE: LazyLock<schema::Schemas> = LazyLock::new(schema::Schemas::default);
+        &*NONE
     }
 }
 

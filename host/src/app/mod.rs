@@ -185,6 +185,7 @@ fn build(config: &Config, plugins: &Plugins, running: Option<&Pipeline>) -> Resu
         built_ins: &config.built_ins,
         rules: &config.rules,
         guests: plugins.guests(),
+        schema_registry: &config.schema_registry,
     };
     Pipeline::build(&blueprint, running).map_err(|errors| {
         let texts: Vec<String> = errors.iter().map(BuildError::to_string).collect();

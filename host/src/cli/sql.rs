@@ -15,6 +15,7 @@ use crate::config::variables_for_rules;
 use crate::pipeline::{Local, Surroundings};
 use crate::rule::functions::{FAMILIES, Family, Function};
 use crate::rule::{self, NoFunctions, nearest, tester};
+use crate::schema::Schemas;
 
 /// Try rule SQL
 #[derive(Debug, clap::Subcommand)]
@@ -126,7 +127,7 @@ fn once(sql: &str, args: &Test) -> Result<Exit, Failure> {
     };
     let answer = tester::run_line(
         &json!({ "sql": sql, "event": event, "samples": args.samples }).to_string(),
-        &world().here(None),
+        &world().here(&Schemas::default(), None),
     );
     let parsed: Value = serde_json::from_str(&answer).context("the answer is not JSON")?;
     let failed = parsed.get("error").is_some();
@@ -151,7 +152,7 @@ const MAX_LINE: u64 = 64 << 20;
 
 fn stream(input: &mut impl BufRead) -> Result<Exit, Failure> {
     let mut line = Vec::new();
-    let world = world();
+    let (world, schemas) = (world(), Schemas::default());
     loop {
         line.clear();
         let read = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
@@ -164,7 +165,9 @@ fn stream(input: &mut impl BufRead) -> Result<Exit, Failure> {
         let Ok(text) = std::str::from_utf8(&line) else {
             return Err(anyhow::anyhow!("a line is not UTF-8").into());
         };
-        if !text.trim().is_empty() && print(&tester::run_line(text.trim_end(), &world.here(None)))? == Reader::Gone {
+        if !text.trim().is_empty()
+            && print(&tester::run_line(text.trim_end(), &world.here(&schemas, None)))? == Reader::Gone
+        {
             return Ok(Exit::Fine);
         }
     }

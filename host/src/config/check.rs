@@ -63,7 +63,7 @@ impl Compiler for Unchecked {
 }
 
 /// Top-level sections.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "node",
     "listeners",
     "mqtt",
@@ -77,6 +77,7 @@ const SECTIONS: [&str; 13] = [
     "connectors",
     "actions",
     "rules",
+    "schema_registry",
 ];
 /// Sections whose entries have names of the user's choice.
 const NAMED: [&str; 5] = ["listeners", "plugins", "connectors", "actions", "rules"];

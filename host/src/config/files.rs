@@ -49,6 +49,15 @@ fn walk(node: &mut Node, folder: &Path, path: &mut Vec<String>, seen: &mut dyn F
         items.iter_mut().for_each(|item| walk(item, folder, path, seen));
         return;
     }
+    if names_a_schema(path) {
+        // A schema's text, or where it is.
+        if let Some(name) = node.text().and_then(|text| text.strip_prefix("file://")) {
+            let file = below(folder, name);
+            node.value = Value::String(format!("file://{}", file.display()));
+            seen(path, node, file);
+        }
+        return;
+    }
     if !(names_a_file(path) || names_a_folder(path)) {
         return;
     }
@@ -70,6 +79,10 @@ fn names_a_file(path: &[String]) -> bool {
         [.., key] => key.ends_with("file"),
         [] => false,
     }
+}
+
+fn names_a_schema(path: &[String]) -> bool {
+    matches!(path, [section, schemas, _, key] if section == "schema_registry" && schemas == "schemas" && key == "source")
 }
 
 fn names_a_folder(path: &[String]) -> bool {

@@ -39,6 +39,7 @@ use crate::pipeline::{
     ActionTemplates, ActionUse, BuiltIn, ConsoleAction, Function, RepublishAction, RuleConfig, check_republish,
 };
 use crate::plugin::PluginConfig;
+use crate::schema::{SchemaRegistryConfig, Schemas};
 use crate::telemetry::LogConfig;
 use diagnostic::Complaint;
 use document::Document;
@@ -63,6 +64,7 @@ pub struct Config {
     /// Those of type `republish` and `console`.
     pub built_ins: BTreeMap<String, BuiltIn>,
     pub rules: BTreeMap<String, RuleConfig>,
+    pub schema_registry: SchemaRegistryConfig,
     /// Every file that it was made from, or that it names: a change of one means a reload.
     pub files: Vec<PathBuf>,
     /// What is odd, but not wrong.
@@ -88,6 +90,8 @@ impl Config {
             actions: reader.entries_where("actions", |kind| !BUILT_IN.contains(&kind), action),
             built_ins: BTreeMap::new(),
             rules: reader.entries("rules", rule),
+            schema_registry: reader
+                .section("schema_registry", |config| Schemas::compile(config, None).err().unwrap_or_default()),
             files: Vec::new(),
             warnings: Vec::new(),
         };

@@ -18,6 +18,7 @@ use crate::kafka::{ActionConfig, ConnectorConfig, KafkaError, Sink};
 use crate::ledger::{Account, Ledger};
 use crate::plugin::{Guest, Kind};
 use crate::rule::{self, Diagnostic, Source};
+use crate::schema::{SchemaRegistryConfig, Schemas};
 use crate::topic::FilterIndex;
 
 /// What the pipeline is to be made of. Names that refer to nothing are errors here too, for callers without a file.
@@ -30,6 +31,7 @@ pub struct Blueprint<'a> {
     pub built_ins: &'a BTreeMap<String, BuiltIn>,
     pub rules: &'a BTreeMap<String, RuleConfig>,
     pub guests: &'a BTreeMap<String, Arc<Guest>>,
+    pub schema_registry: &'a SchemaRegistryConfig,
 }
 
 /// One thing that keeps a pipeline from being built.
@@ -53,6 +55,8 @@ pub enum BuildError {
     Headers { action: String },
     #[error("plugins `{first}` and `{second}` both have a function `{function}`")]
     FunctionTwice { function: String, first: String, second: String },
+    #[error("schema_registry.{key}: {problem}")]
+    Schema { key: String, problem: String },
     #[error(transparent)]
     Kafka(#[from] KafkaError),
 }
@@ -64,6 +68,11 @@ impl Pipeline {
         let functions = functions(wanted.guests, &mut errors);
         let templates = compile_templates(wanted, &mut errors);
         let built_ins = compile_built_ins(wanted, &mut errors);
+        let schemas = Schemas::compile(wanted.schema_registry, running.map(|running| &running.schemas));
+        let schemas = schemas.unwrap_or_else(|problems| {
+            errors.extend(problems.into_iter().map(|(key, problem)| BuildError::Schema { key, problem }));
+            Schemas::default()
+        });
         let mut drafts = Vec::new();
         for (name, config) in wanted.rules.iter().filter(|(_, config)| config.enable) {
             match RuleDraft::compile(name, config, wanted, &functions) {
@@ -100,7 +109,7 @@ impl Pipeline {
         }
         let events = event_rules(&drafts);
         let rules = drafts.into_iter().map(|draft| draft.finish(&actions, running)).collect();
-        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, events, actions, functions })
+        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, events, actions, functions, schemas })
     }
 }
 

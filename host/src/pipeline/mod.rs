@@ -40,6 +40,7 @@ use crate::kafka::Sink;
 use crate::ledger::Account;
 use crate::plugin::Guest;
 use crate::rule::{FunctionCatalog, FunctionId, Plan};
+use crate::schema::Schemas;
 use crate::topic::FilterIndex;
 use action::Action;
 use stage::{PluginFunction, Stage};
@@ -53,6 +54,7 @@ pub struct Pipeline {
     events: EventRules,
     actions: Vec<Action>,
     functions: Vec<PluginFunction>,
+    schemas: Schemas,
 }
 
 struct Rule {

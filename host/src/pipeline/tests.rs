@@ -58,8 +58,9 @@ impl Wanted {
 
     fn build(&self, running: Option<&Pipeline>) -> Result<Pipeline, Vec<BuildError>> {
         let Wanted { connectors, actions, built_ins, rules } = self;
-        let guests = &BTreeMap::new();
-        Pipeline::build(&Blueprint { node: "test", connectors, actions, built_ins, rules, guests }, running)
+        let (guests, schema_registry) = (&BTreeMap::new(), &Default::default());
+        let wanted = Blueprint { node: "test", connectors, actions, built_ins, rules, guests, schema_registry };
+        Pipeline::build(&wanted, running)
     }
 
     fn start(&self) -> Bench {

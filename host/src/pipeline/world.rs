@@ -5,6 +5,7 @@
 
 mod jq;
 mod memory;
+mod schemas;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -17,7 +18,8 @@ use jiff::tz::TimeZone;
 use rustc_hash::FxHashMap;
 
 use crate::message::Client;
-use crate::rule::{Memory, World};
+use crate::rule::{self, Memory, World};
+use crate::schema::Schemas;
 use jq::Helper;
 pub use jq::serve as serve_jq;
 use memory::{Dictionaries, Shared};
@@ -62,8 +64,8 @@ impl Local {
 
     /// The world as one event of this client sees it.
     #[must_use]
-    pub fn here<'a>(&'a self, client: Option<&'a Arc<Client>>) -> Here<'a> {
-        Here { local: self, client }
+    pub fn here<'a>(&'a self, schemas: &'a Schemas, client: Option<&'a Arc<Client>>) -> Here<'a> {
+        Here { local: self, schemas, client }
     }
 }
 
@@ -71,6 +73,7 @@ impl Local {
 #[derive(Clone, Copy)]
 pub struct Here<'a> {
     local: &'a Local,
+    schemas: &'a Schemas,
     client: Option<&'a Arc<Client>>,
 }
 
@@ -114,6 +117,10 @@ impl World for Here<'_> {
         let mut helper = self.local.jq.try_borrow_mut().map_err(|_| "jq cannot call itself")?;
         helper.ask(program, input, limit.unwrap_or(jq::DEFAULT_LIMIT))
     }
+
+    fn schemas(&self) -> &dyn rule::Schemas {
+        self.schemas
+    }
 }
 
 #[cfg(test)]
@@ -124,19 +131,20 @@ mod tests {
     fn numbers_drawn_by_two_workers_differ() {
         let surroundings = Arc::new(Surroundings::new([("SITE".to_owned(), "plant-7".to_owned())]));
         let (a, b) = (Local::new(surroundings.clone()), Local::new(surroundings));
+        let schemas = Schemas::default();
         let drawn: std::collections::BTreeSet<u64> =
-            (0..1000).flat_map(|_| [a.here(None).random(), b.here(None).random()]).collect();
+            (0..1000).flat_map(|_| [a.here(&schemas, None).random(), b.here(&schemas, None).random()]).collect();
         assert_eq!(drawn.len(), 2000);
-        assert_eq!(a.here(None).variable(b"SITE"), Some(Bytes::from_static(b"plant-7")));
-        assert_eq!(a.here(None).variable(b"PATH"), None);
+        assert_eq!(a.here(&schemas, None).variable(b"SITE"), Some(Bytes::from_static(b"plant-7")));
+        assert_eq!(a.here(&schemas, None).variable(b"PATH"), None);
     }
 
     #[test]
     fn the_clock_runs() {
-        let local = Local::new(Arc::new(Surroundings::new([])));
-        let (before, after) = (local.here(None).now(), local.here(None).now());
+        let (local, schemas) = (Local::new(Arc::new(Surroundings::new([]))), Schemas::default());
+        let (before, after) = (local.here(&schemas, None).now(), local.here(&schemas, None).now());
         assert!(before > 1_700_000_000_000_000_000 && after >= before);
-        assert!(local.here(None).utc_offset(0).abs() <= 26 * 3600);
-        assert_eq!(local.here(None).utc_offset(i64::MAX), 0);
+        assert!(local.here(&schemas, None).utc_offset(0).abs() <= 26 * 3600);
+        assert_eq!(local.here(&schemas, None).utc_offset(i64::MAX), 0);
     }
 }

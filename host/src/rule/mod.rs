@@ -37,7 +37,7 @@ pub use row::Row;
 pub use template::{Missing, MissingVariable, Template};
 #[cfg(any(test, fuzzing))]
 pub use world::still::Still;
-pub use world::{Context, Memory, World};
+pub use world::{Context, Memory, Schemas, World};
 
 use crate::value::Value;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Functions;
+use crate::value::Value;
 
 /// What one evaluation may use besides its event.
 #[derive(Clone, Copy)]
@@ -46,6 +47,46 @@ pub trait World {
     /// # Errors
     /// The program is none, raised an error, or did not end within its limits of time, memory and output.
     fn jq(&self, program: &[u8], input: &[u8], limit: Option<Duration>) -> Result<Bytes, String>;
+
+    /// `schema_encode` and its kin.
+    fn schemas(&self) -> &dyn Schemas;
+}
+
+/// Schemas, by the names that rules use. Every method answers in bounded time, with the reason when it cannot help.
+pub trait Schemas {
+    /// The complaint about a name that no schema has.
+    fn missing(&self, schema: &str) -> Option<String>;
+
+    /// `schema_encode`. The message is named for Protobuf, and only there.
+    fn encode(&self, schema: &str, value: &Value, message: Option<&str>) -> Result<Bytes, String>;
+
+    /// `schema_decode`.
+    fn decode(&self, schema: &str, data: &Bytes, message: Option<&str>) -> Result<Value, String>;
+
+    /// `sparkplug_encode`, `spb_encode`; a payload if no other message is named.
+    fn sparkplug_encode(&self, value: &Value, message: Option<&str>) -> Result<Bytes, String>;
+
+    /// `sparkplug_decode`, `spb_decode`.
+    fn sparkplug_decode(&self, data: &Bytes, message: Option<&str>) -> Result<Value, String>;
+
+    /// `avro_encode`: by the schema of this id in an external registry; not for Protobuf.
+    fn registry_encode(&self, registry: &str, id: u32, value: &Value) -> Result<Bytes, String>;
+
+    /// `avro_decode`, and `schema_decode_tagged` with an id.
+    fn registry_decode(&self, registry: &str, id: u32, data: &Bytes) -> Result<Value, String>;
+
+    /// `schema_encode_and_tag`: by a schema of our own, under the id that it has below a subject of an external registry.
+    fn encode_and_tag(
+        &self,
+        schema: &str,
+        registry: &str,
+        value: &Value,
+        subject: &str,
+        message: Option<&str>,
+    ) -> Result<Bytes, String>;
+
+    /// `schema_decode_tagged`, and `avro_decode` without an id.
+    fn decode_tagged(&self, registry: &str, data: &Bytes) -> Result<Value, String>;
 }
 
 /// Where something is kept between evaluations.
@@ -64,7 +105,7 @@ pub mod still {
 
     use rustc_hash::FxHashMap;
 
-    use super::{Bytes, Context, Duration, Memory, World};
+    use super::{Bytes, Context, Duration, Memory, Schemas, Value, World};
     use crate::rule::{NoFunctions, jq};
 
     #[derive(Default)]
@@ -115,6 +156,57 @@ pub mod still {
         fn jq(&self, program: &[u8], input: &[u8], _: Option<Duration>) -> Result<Bytes, String> {
             // A program that never ends would be all that a fuzzer finds.
             if cfg!(fuzzing) { Err(String::from("no jq")) } else { jq::run(program, input).map(Bytes::from) }
+        }
+
+        fn schemas(&self) -> &dyn Schemas {
+            &Nothing
+        }
+    }
+
+    /// No schema at all.
+    struct Nothing;
+
+    impl Nothing {
+        fn refuse<T>(&self) -> Result<T, String> {
+            Err(String::from("there is no schema"))
+        }
+    }
+
+    impl Schemas for Nothing {
+        fn missing(&self, _: &str) -> Option<String> {
+            self.refuse::<()>().err()
+        }
+
+        fn encode(&self, _: &str, _: &Value, _: Option<&str>) -> Result<Bytes, String> {
+            self.refuse()
+        }
+
+        fn decode(&self, _: &str, _: &Bytes, _: Option<&str>) -> Result<Value, String> {
+            self.refuse()
+        }
+
+        fn sparkplug_encode(&self, _: &Value, _: Option<&str>) -> Result<Bytes, String> {
+            self.refuse()
+        }
+
+        fn sparkplug_decode(&self, _: &Bytes, _: Option<&str>) -> Result<Value, String> {
+            self.refuse()
+        }
+
+        fn registry_encode(&self, _: &str, _: u32, _: &Value) -> Result<Bytes, String> {
+            self.refuse()
+        }
+
+        fn registry_decode(&self, _: &str, _: u32, _: &Bytes) -> Result<Value, String> {
+            self.refuse()
+        }
+
+        fn encode_and_tag(&self, _: &str, _: &str, _: &Value, _: &str, _: Option<&str>) -> Result<Bytes, String> {
+            self.refuse()
+        }
+
+        fn decode_tagged(&self, _: &str, _: &Bytes) -> Result<Value, String> {
+            self.refuse()
         }
     }
 }

@@ -145,6 +145,16 @@ impl Options {
     }
 }
 
+const STANDARD: Options = Options { padding: true, urlsafe: false };
+
+pub(super) fn to_base64(data: &[u8]) -> Vec<u8> {
+    encode(data, STANDARD)
+}
+
+pub(super) fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    decode(text, STANDARD)
+}
+
 fn encode(data: &[u8], options: Options) -> Vec<u8> {
     let alphabet = options.alphabet();
     let mut out = Vec::with_capacity(data.len().div_ceil(3) * 4);

@@ -21,7 +21,9 @@ mod math;
 mod nulls;
 mod pattern;
 mod regex;
+mod schemas;
 mod search;
+mod sparkplug;
 mod sprintf;
 mod state;
 mod term_codec;
@@ -162,7 +164,7 @@ pub struct Family {
 }
 
 /// Every family, in the order of the reference page.
-pub static FAMILIES: [Family; 21] = [
+pub static FAMILIES: [Family; 23] = [
     Family { name: "message", functions: attributes::FUNCTIONS },
     Family { name: "mathematics", functions: math::FUNCTIONS },
     Family { name: "integers", functions: integer::FUNCTIONS },
@@ -184,6 +186,8 @@ pub static FAMILIES: [Family; 21] = [
     Family { name: "absent values and identifiers", functions: nulls::FUNCTIONS },
     Family { name: "state and environment", functions: state::FUNCTIONS },
     Family { name: "jq", functions: jq::FUNCTIONS },
+    Family { name: "schemas", functions: schemas::FUNCTIONS },
+    Family { name: "Sparkplug B", functions: sparkplug::FUNCTIONS },
 ];
 
 /// Finds a function for the plan; not meant for the time of evaluation. Those that read columns are the planner's own.
