@@ -18,6 +18,7 @@ mod it {
     mod plugins;
     mod reload;
     mod sasl;
+    mod schemas;
     mod shutdown;
     mod walkthrough;
 }
