@@ -69,8 +69,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn table(&mut self, table: &mut Table, path: &mut Vec<String>, secret: bool) {
         for (key, entry) in table {
-            // The name of an action or a rule says nothing of what is in it.
-            let named_entry = path.len() == 1 && entry.node.table().is_some();
+            // The name of an action, a rule or a schema says nothing of what is in it.
+            let level = if path.first().is_some_and(|section| section == "schema_registry") { 2 } else { 1 };
+            let named_entry = path.len() == level && entry.node.table().is_some();
             // What a service is told so that it believes us.
             let credential =
                 key.eq_ignore_ascii_case("authorization") && path.last().is_some_and(|key| key == "headers");
