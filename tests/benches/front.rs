@@ -1,5 +1,5 @@
 //! What the MQTT front costs by itself, without rules and Kafka: packets, filters, fan-out, connections that come, stay
-//! idle and go, and what those that behave notice of those that do not. Beside Debian's mosquitto where that does the same
+//! idle and go, and what clients notice of their company. Beside Debian's mosquitto where that does the same
 //! work. Run it through tests/benches/measure-front.
 //!
 //! CPU and memory are the broker's, as the kernel counts them. Figures of one run belong together.
@@ -20,13 +20,15 @@ mod histogram;
 mod mosquitto;
 #[path = "front/neighbours.rs"]
 mod neighbours;
+#[path = "front/readers.rs"]
+mod readers;
 
 use anyhow::Result;
 use clap::Parser;
 use support::resources::allow_files;
 
 use self::brokers::Broker;
-use self::neighbours::Trouble;
+use self::neighbours::Company;
 
 /// As in the product.
 #[global_allocator]
@@ -96,12 +98,12 @@ fn main() -> Result<()> {
     }
     if wanted("neighbours") {
         println!(
-            "\n| others' trouble, 500 acts/s | broker | round trip p50, p99 before, us | during, us | ratio of p99 |"
+            "\n| company, 500 acts/s | broker | p50, p99 of a round trip alone, us | good company | bad | p99 bad to good |"
         );
-        println!("|---|---|---:|---:|---:|");
-        for trouble in Trouble::ALL {
+        println!("|---|---|---:|---:|---:|---:|");
+        for company in Company::ALL {
             for start in brokers {
-                neighbours::run(&start()?, trouble)?;
+                neighbours::run(&start()?, company)?;
             }
         }
     }

@@ -1,6 +1,7 @@
-//! What clients that behave notice of clients that do not: the time of a round trip, quiet and in trouble by turns in one
-//! run, so that whatever else changes on the machine changes for both.
+//! What clients notice of their company: the time of a round trip alone, beside others that behave, and beside as many
+//! that do not, by turns in one run, so that whatever else changes on the machine changes for all three.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,66 +14,77 @@ use support::wire::{self, Connect, Packet, Publish, Version, Will};
 
 use super::brokers::Broker;
 use super::histogram::Histogram;
+use super::readers::Readers;
 
-/// Turns of quiet and trouble.
+/// Turns of the three.
 const TURNS: usize = 5;
-/// Round trips of each half of a turn.
-const TRIPS: usize = 3000;
+/// Round trips of each in a turn.
+const TRIPS: usize = 2000;
 /// Between the starts of two round trips.
 const PACE: Duration = Duration::from_millis(1);
-/// Troublesome acts in a second.
+/// What the company does in a second.
 const ACTS: u32 = 500;
-/// Subscribers that read nothing.
-const SLOW: usize = 100;
+/// Subscribers of one topic.
+const READERS: usize = 100;
+/// How long one that connects stays.
+const STAY: Duration = Duration::from_millis(1000);
 
-/// A kind of bad company; each act is one of [`ACTS`] a second.
+/// What the company does, [`ACTS`] times a second: as one does it, and as one should not.
 #[derive(Clone, Copy, Debug)]
-pub enum Trouble {
-    /// Nothing: how much two quiet halves differ by themselves.
-    None,
-    /// A message of 1 KiB, QoS 1, to a hundred subscribers that never read.
-    SlowReaders,
-    /// A client with a will and a keep-alive of a second that is never heard of again.
-    HalfOpen,
-    /// A connection that says nothing, or half a CONNECT.
-    SilentHandshakes,
-    /// A client that takes over the session of the one before it, with a subscription to redeem.
-    Takeovers,
+pub enum Company {
+    /// A message of 1 KiB, QoS 1, to a hundred subscribers, who read and acknowledge it; or never do.
+    Readers,
+    /// A client with a will and a keep-alive of a second, which says goodbye in time; or is never heard of again.
+    Leaving,
+    /// A client that connects and goes; or says nothing, or half a CONNECT, and stays.
+    Handshakes,
+    /// A client that connects and subscribes, with a name of its own; or with the same as all, taking over the session.
+    Names,
 }
 
-impl Trouble {
-    pub const ALL: [Trouble; 5] =
-        [Trouble::None, Trouble::SlowReaders, Trouble::HalfOpen, Trouble::SilentHandshakes, Trouble::Takeovers];
+impl Company {
+    pub const ALL: [Company; 4] = [Company::Readers, Company::Leaving, Company::Handshakes, Company::Names];
 
-    fn name(self) -> &'static str {
+    fn names(self) -> &'static str {
         match self {
-            Trouble::None => "nothing",
-            Trouble::SlowReaders => "slow readers",
-            Trouble::HalfOpen => "half-open peers",
-            Trouble::SilentHandshakes => "silent handshakes",
-            Trouble::Takeovers => "takeover storm",
+            Company::Readers => "readers / slow readers",
+            Company::Leaving => "goodbyes / half-open peers",
+            Company::Handshakes => "handshakes / silent handshakes",
+            Company::Names => "newcomers / takeovers",
+        }
+    }
+
+    /// Keeps it up until it is `over`.
+    fn act(self, address: SocketAddr, behaves: bool, over: &AtomicBool) -> Result<()> {
+        match self {
+            Company::Readers => messages(address, behaves, over),
+            Company::Leaving => leaving(address, behaves, over),
+            Company::Handshakes => handshakes(address, behaves, over),
+            Company::Names => newcomers(address, behaves, over),
         }
     }
 }
 
-pub fn run(broker: &Broker, trouble: Trouble) -> Result<()> {
+pub fn run(broker: &Broker, company: Company) -> Result<()> {
     let mut pair = Pair::new(broker.address);
-    let (mut quiet, mut troubled) = (Histogram::default(), Histogram::default());
+    let mut times: [Histogram; 3] = Default::default();
     pair.measure(&mut Histogram::default());
     for _ in 0..TURNS {
-        pair.measure(&mut quiet);
-        let over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let acting = scope.spawn(|| cause(broker.address, trouble, &over));
-            pair.measure(&mut troubled);
-            over.store(true, Ordering::Relaxed);
-            acting.join().expect("the trouble could be made")
-        })?;
+        let [alone, good, bad] = &mut times;
+        pair.measure(alone);
+        for (behaves, times) in [(true, good), (false, bad)] {
+            let over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let acting = scope.spawn(|| company.act(broker.address, behaves, &over));
+                pair.measure(times);
+                over.store(true, Ordering::Relaxed);
+                acting.join().expect("the company could be made")
+            })?;
+        }
     }
-    let [before, after] = [&quiet, &troubled].map(|times| times.percentile(0.99));
-    let [median, median_after] = [&quiet, &troubled].map(|times| times.percentile(0.5));
-    let (name, ratio) = (trouble.name(), after as f64 / before as f64);
-    println!("| {name} | {} | {median}, {before} | {median_after}, {after} | {ratio:.2} |", broker.name);
+    let [alone, good, bad] = times.each_ref().map(|times| (times.percentile(0.5), times.percentile(0.99)));
+    let cells = [alone, good, bad].map(|(median, tail)| format!("{median}, {tail}")).join(" | ");
+    println!("| {} | {} | {cells} | {:.2} |", company.names(), broker.name, bad.1 as f64 / good.1 as f64);
     Ok(())
 }
 
@@ -109,62 +121,68 @@ impl Pair {
     }
 }
 
-/// Makes `trouble` until it is `over`; connections that it opens stay open till then.
-fn cause(address: SocketAddr, trouble: Trouble, over: &AtomicBool) -> Result<()> {
-    match trouble {
-        Trouble::None => Ok(()),
-        Trouble::SlowReaders => {
-            let slow: Vec<_> = (0..SLOW)
-                .map(|number| {
-                    let mut client = Client::connect(address, Version::V4, &format!("slow-{number}"));
-                    assert_eq!(client.subscribe("slow/topic", 1), 1);
-                    client
-                })
-                .collect();
-            let mut publisher = Client::connect(address, Version::V4, "to-slow");
-            let publish = Publish { topic: "slow/topic", payload: &[b'x'; 1024], qos: 1, id: 1, ..Publish::default() };
-            paced(over, |_| {
-                publisher.at_least_once(&publish);
-                Ok(())
-            })?;
-            drop(slow);
+fn messages(address: SocketAddr, behaves: bool, over: &AtomicBool) -> Result<()> {
+    let mut readers = Readers::subscribe(address, "company/topic", READERS)?;
+    let mut publisher = Client::connect(address, Version::V4, "company-publisher");
+    let publish = Publish { topic: "company/topic", payload: &[b'x'; 1024], qos: 1, id: 1, ..Publish::default() };
+    thread::scope(|scope| {
+        let reading = behaves.then(|| scope.spawn(|| readers.acknowledge_all(over)));
+        paced(over, |_| {
+            publisher.at_least_once(&publish);
             Ok(())
+        })?;
+        reading.map_or(Ok(()), |reading| reading.join().expect("the messages could be read"))
+    })
+}
+
+fn leaving(address: SocketAddr, behaves: bool, over: &AtomicBool) -> Result<()> {
+    let will = Some(Will { topic: "wills", payload: b"gone", ..Will::default() });
+    let mut here = VecDeque::new();
+    paced(over, |number| {
+        let client = format!("leaving-{number}");
+        let connect = Connect { client: &client, keep_alive: 1, will, ..anybody(Version::V4) };
+        here.push_back((Instant::now(), Client::connect_with(address, &connect).0));
+        // Who is not told goodbye stays open on this side.
+        while behaves && here.front().is_some_and(|(since, _)| since.elapsed() > STAY) {
+            if let Some((_, client)) = here.pop_front() {
+                client.disconnect();
+            }
         }
-        Trouble::HalfOpen => {
-            let will = Some(Will { topic: "wills", payload: b"gone", ..Will::default() });
-            let mut gone = Vec::new();
-            paced(over, |number| {
-                let client = format!("half-{number}");
-                let connect = Connect { client: &client, keep_alive: 1, will, ..anybody(Version::V4) };
-                gone.push(Client::connect_with(address, &connect).0);
-                Ok(())
-            })
+        Ok(())
+    })
+}
+
+fn handshakes(address: SocketAddr, behaves: bool, over: &AtomicBool) -> Result<()> {
+    let mut half = Vec::new();
+    wire::connect(&mut half, &Connect { client: "half", ..anybody(Version::V4) });
+    half.pop();
+    let mut silent = Vec::new();
+    paced(over, |number| {
+        if behaves {
+            Client::connect(address, Version::V4, &format!("passing-{number}")).disconnect();
+            return Ok(());
         }
-        Trouble::SilentHandshakes => {
-            let mut half = Vec::new();
-            wire::connect(&mut half, &Connect { client: "half", ..anybody(Version::V4) });
-            half.pop();
-            let mut silent = Vec::new();
-            paced(over, |number| {
-                let mut stream = TcpStream::connect(address)?;
-                if number % 2 == 0 {
-                    stream.write_all(&half)?;
-                }
-                silent.push(stream);
-                Ok(())
-            })
+        let mut stream = TcpStream::connect(address)?;
+        if number % 2 == 0 {
+            stream.write_all(&half)?;
         }
-        Trouble::Takeovers => {
-            let mut last = None;
-            paced(over, |_| {
-                let connect = Connect { client: "contested", clean: false, ..anybody(Version::V4) };
-                let (mut client, _) = Client::connect_with(address, &connect);
-                assert_eq!(client.subscribe("contested/topic", 1), 1);
-                last = Some(client);
-                Ok(())
-            })
+        silent.push(stream);
+        Ok(())
+    })
+}
+
+fn newcomers(address: SocketAddr, behaves: bool, over: &AtomicBool) -> Result<()> {
+    let mut last: Option<Client> = None;
+    paced(over, |number| {
+        let name = if behaves { format!("newcomer-{number}") } else { "contested".to_owned() };
+        let connect = Connect { client: &name, clean: behaves, ..anybody(Version::V4) };
+        let (mut client, _) = Client::connect_with(address, &connect);
+        assert_eq!(client.subscribe("company/topic", 1), 1);
+        if let Some(before) = last.replace(client).filter(|_| behaves) {
+            before.disconnect();
         }
-    }
+        Ok(())
+    })
 }
 
 /// `act` with its number, [`ACTS`] times a second; one that is late is not made up for.
