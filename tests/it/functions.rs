@@ -1,9 +1,11 @@
 //! Built-in functions that need more than their arguments: a process for jq, memory between messages, the environment.
 //! What never ends, or wants all memory, is a counted failure, and the next message goes through.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use support::kafka::Kafka;
-use support::millstream::{Millstream, NODE, action, connector};
+use support::millstream::{Millstream, NODE, action, connector, plugin};
 use support::mqtt::Client;
 use support::scratch::Scratch;
 use support::tools::millstream;
@@ -44,6 +46,51 @@ fn a_jq_program_that_never_ends_or_wants_everything_fails_and_the_next_one_runs(
         assert!(error.contains(part) || error.contains("did not end within"), "{program}: {}", pair[0]);
         assert_eq!(pair[1], json!({"outputs": [{"a": [2]}]}), "after {program}");
     }
+}
+
+#[test]
+fn statements_are_tried_out_with_what_a_configuration_has() {
+    let config = format!(
+        "{NODE}
+[rule_engine]
+jq_function_default_timeout = \"200ms\"
+[schema_registry.schemas.reading]
+type = \"avro\"
+source = '{{\"type\": \"record\", \"name\": \"R\", \"fields\": [{{\"name\": \"n\", \"type\": \"int\"}}]}}'
+[plugins.functions]
+path = '{}'
+limits = {{ deadline = \"2s\" }}
+",
+        plugin("functions-guest").display()
+    );
+    let scratch = Scratch::new("trial");
+    let file = scratch.write("edge.toml", &config);
+    let file = file.to_str().expect("a path in UTF-8");
+    let event = scratch.write("event.json", r#"{"topic": "t/1", "payload": "{\"n\": 1}"}"#);
+    let event = event.to_str().expect("a path in UTF-8");
+    let sql =
+        r#"SELECT bin2hexstr(schema_encode('reading', json_decode(payload))) AS a, g_echo(topic) AS b FROM "t/#""#;
+    let tried = |more: &[&str]| {
+        let said = millstream(&[&["sql", "test", "--json", "--event", event], more].concat(), "");
+        let answer: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+        (said.code, answer)
+    };
+    assert_eq!(tried(&["--sql", sql, "--config", file]), (Some(0), json!({"outputs": [{"a": "02", "b": "t/1"}]})));
+    let (code, without) = tried(&["--sql", sql]);
+    assert_eq!((code, without["error"]["kind"].as_str()), (Some(1), Some("runtime")), "{without}");
+    let endless = "SELECT jq('def f: f; f', payload) AS a FROM \"t/#\"";
+    let started = Instant::now();
+    let (code, late) = tried(&["--sql", endless, "--config", file]);
+    assert_eq!((code, late["error"]["kind"].as_str()), (Some(1), Some("runtime")), "{late}");
+    assert!(started.elapsed() < Duration::from_secs(9), "the usual limit is ten seconds");
+    let explained = |config: &[&str]| {
+        let said = millstream(&[&["sql", "explain", "--json", "--sql", sql], config].concat(), "").ok();
+        serde_json::from_str::<Value>(&said).expect("JSON")["warnings"].as_array().expect("warnings").len()
+    };
+    assert_eq!((explained(&["--config", file]), explained(&[])), (0, 1), "the plugin's function is known, or not");
+    let bad = scratch.write("bad.toml", &config.replace("\"int\"", "\"integer\""));
+    let refused = millstream(&["sql", "test", "--sql", sql, "--config", bad.to_str().expect("UTF-8")], "");
+    assert!(refused.code == Some(1) && refused.stderr.contains("schemas.reading"), "{refused:?}");
 }
 
 #[test]

@@ -22,7 +22,9 @@ use crate::config::{self, Config, Loader};
 use crate::kafka::Sink;
 use crate::message::Message;
 use crate::mqtt::{Front, FrontConfig, FrontHandle};
-use crate::pipeline::{Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running, Subscribers, Surroundings};
+use crate::pipeline::{
+    Blueprint, BuildError, Ingress, IngressLimits, Pipeline, Running, Subscribers, Surroundings, Trial,
+};
 use crate::task;
 use crate::telemetry::{self, metrics::Metrics};
 
@@ -177,8 +179,18 @@ async fn load(loader: &Loader, plugins: &mut Plugins) -> Result<Config> {
     })
 }
 
+/// Where statements of this configuration can be tried out.
+pub fn trial(config: &Config, plugins: &Plugins) -> Result<Trial> {
+    let surroundings = Surroundings::new(config::variables_for_rules());
+    Trial::new(surroundings, &blueprint(config, plugins)).map_err(|errors| in_lines(&errors))
+}
+
 fn build(config: &Config, plugins: &Plugins, running: Option<&Pipeline>) -> Result<Pipeline> {
-    let blueprint = Blueprint {
+    Pipeline::build(&blueprint(config, plugins), running).map_err(|errors| in_lines(&errors))
+}
+
+fn blueprint<'a>(config: &'a Config, plugins: &'a Plugins) -> Blueprint<'a> {
+    Blueprint {
         node: &config.node.name,
         connectors: &config.connectors,
         actions: &config.actions,
@@ -186,11 +198,13 @@ fn build(config: &Config, plugins: &Plugins, running: Option<&Pipeline>) -> Resu
         rules: &config.rules,
         guests: plugins.guests(),
         schema_registry: &config.schema_registry,
-    };
-    Pipeline::build(&blueprint, running).map_err(|errors| {
-        let texts: Vec<String> = errors.iter().map(BuildError::to_string).collect();
-        anyhow::anyhow!(texts.join("\n"))
-    })
+        rule_engine: &config.rule_engine,
+    }
+}
+
+fn in_lines(errors: &[BuildError]) -> anyhow::Error {
+    let texts: Vec<String> = errors.iter().map(BuildError::to_string).collect();
+    anyhow::anyhow!(texts.join("\n"))
 }
 
 /// Republished messages go up to the front, which the pipeline does not know.

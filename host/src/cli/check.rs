@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::load::load;
 use super::output::print;
 use super::{Exit, Failure};
-use crate::app::Plugins;
-use crate::config::check::{Compiler, SqlProblem};
-use crate::config::{Config, Diagnostic, LoadError, Loader, NodeConfig, Severity, from_environment};
-use crate::plugin::PluginConfig;
+use crate::config::{Config, Diagnostic, LoadError, Severity};
 
 /// Check a configuration file: all that is wrong, with line and column.
 #[derive(Debug, clap::Args)]
@@ -25,9 +23,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let loaded = Loader::file(&args.file).with(from_environment()).load(&mut Everything(None));
-    let (exit, diagnostics, last) = match loaded {
-        Ok(config) => {
+    let (exit, diagnostics, last) = match load(&args.file) {
+        Ok((config, _)) => {
             let last = format!("{}: fine: {}", args.file.display(), contents(&config));
             (Exit::Fine, config.warnings, last)
         }
@@ -41,32 +38,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let text = if args.json { json(exit, &diagnostics) } else { text(&diagnostics, &last) };
     let _ = print(&text)?;
     Ok(exit)
-}
-
-/// Loads plugins as the running node does, as soon as it is known where their compiled code is kept.
-struct Everything(Option<Plugins>);
-
-impl Compiler for Everything {
-    fn start(&mut self, node: &NodeConfig) -> Result<(), String> {
-        self.0 = Some(Plugins::new(&node.data_dir).map_err(|error| error.to_string())?);
-        Ok(())
-    }
-
-    fn plugin(&mut self, name: &str, config: &PluginConfig) -> Result<(), String> {
-        self.0.as_mut().map_or(Ok(()), |plugins| plugins.plugin(name, config))
-    }
-
-    fn sql(&mut self, sql: &str) -> Vec<SqlProblem> {
-        self.0.as_mut().map(|plugins| plugins.sql(sql)).unwrap_or_default()
-    }
-
-    fn suspicions(&mut self, sql: &str) -> Vec<SqlProblem> {
-        self.0.as_mut().map(|plugins| plugins.suspicions(sql)).unwrap_or_default()
-    }
-
-    fn output(&mut self, sql: &str) -> Option<Vec<String>> {
-        self.0.as_mut()?.output(sql)
-    }
 }
 
 fn text(diagnostics: &[Diagnostic], last: &str) -> String {

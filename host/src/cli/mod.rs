@@ -4,6 +4,7 @@
 mod check;
 mod dev;
 mod jq_helper;
+mod load;
 mod output;
 mod plugin;
 mod serve;

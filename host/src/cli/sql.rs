@@ -3,19 +3,19 @@
 
 use std::fs;
 use std::io::{self, BufRead, Read};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::load::load;
 use super::output::{Reader, print};
 use super::{Exit, Failure};
+use crate::app;
 use crate::config::variables_for_rules;
-use crate::pipeline::{Local, Surroundings};
+use crate::pipeline::{Surroundings, Trial};
 use crate::rule::functions::{FAMILIES, Family, Function};
-use crate::rule::{self, NoFunctions, nearest, tester};
-use crate::schema::Schemas;
+use crate::rule::nearest;
 
 /// Try rule SQL
 #[derive(Debug, clap::Subcommand)]
@@ -29,6 +29,7 @@ pub enum Command {
 const EXAMPLE: &str = "Examples:
   millstream sql test --sql 'SELECT payload.temp AS t FROM \"t/#\"' --event event.json
   millstream sql explain --sql 'SELECT * FROM \"t/#\" WHERE payload.temp > 20'
+  millstream sql test --sql 'SELECT schema_decode(\"meter\", payload) AS m FROM \"t/#\"' --config millstream.toml
   echo '{\"sql\": \"SELECT 1 AS one FROM \\\"t\\\"\", \"event\": {}}' | millstream sql test --stdin
   millstream sql functions substr";
 
@@ -50,6 +51,9 @@ pub struct Test {
     /// Read one JSON object a line, answer with one a line
     #[arg(long)]
     stdin: bool,
+    /// Configuration file whose schemas and plugins' functions the statement may use
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Answer with one JSON object, as --stdin does
     #[arg(long)]
     json: bool,
@@ -59,9 +63,12 @@ pub struct Test {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Explain {
-    /// The statement; functions of plugins are not known here
+    /// The statement
     #[arg(long, value_name = "SQL")]
     sql: String,
+    /// Configuration file whose plugins' functions the statement may use
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Answer with one JSON object
     #[arg(long)]
     json: bool,
@@ -85,7 +92,7 @@ pub fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Test(args) => match &args.sql {
             Some(sql) => once(sql, args),
-            None => stream(&mut io::stdin().lock()),
+            None => stream(&mut io::stdin().lock(), trial(args.config.as_deref())?),
         },
         Command::Explain(args) => explain(args),
         Command::Functions(args) => functions(args),
@@ -93,7 +100,7 @@ pub fn run(command: &Command) -> Result<Exit, Failure> {
 }
 
 fn explain(args: &Explain) -> Result<Exit, Failure> {
-    match rule::explain::explain(&args.sql, &NoFunctions) {
+    match trial(args.config.as_deref())?.explain(&args.sql) {
         Ok(explanation) => {
             let mut json = Vec::new();
             explanation.value().to_json(&mut json);
@@ -111,9 +118,12 @@ fn explain(args: &Explain) -> Result<Exit, Failure> {
     }
 }
 
-/// The world that statements see here: this process's own.
-fn world() -> Local {
-    Local::new(Arc::new(Surroundings::new(variables_for_rules())))
+/// What statements are tried out with: what the configuration has, if there is one, and this process's own world.
+fn trial(config: Option<&Path>) -> Result<Trial, Failure> {
+    let Some(file) = config else { return Ok(Trial::bare(Surroundings::new(variables_for_rules()))) };
+    let (config, loaded) = load(file)?;
+    let plugins = loaded.0.context("the configuration names no place for compiled plugins")?;
+    Ok(app::trial(&config, &plugins)?)
 }
 
 fn once(sql: &str, args: &Test) -> Result<Exit, Failure> {
@@ -125,10 +135,8 @@ fn once(sql: &str, args: &Test) -> Result<Exit, Failure> {
             serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", file.display()))?
         }
     };
-    let answer = tester::run_line(
-        &json!({ "sql": sql, "event": event, "samples": args.samples }).to_string(),
-        &world().here(&Schemas::default(), None),
-    );
+    let line = json!({ "sql": sql, "event": event, "samples": args.samples }).to_string();
+    let answer = trial(args.config.as_deref())?.answer(&line);
     let parsed: Value = serde_json::from_str(&answer).context("the answer is not JSON")?;
     let failed = parsed.get("error").is_some();
     let _ = print(&if args.json { answer } else { in_words(&parsed) })?;
@@ -150,9 +158,8 @@ fn in_words(answer: &Value) -> String {
 /// Longest line that is taken, in bytes.
 const MAX_LINE: u64 = 64 << 20;
 
-fn stream(input: &mut impl BufRead) -> Result<Exit, Failure> {
+fn stream(input: &mut impl BufRead, mut trial: Trial) -> Result<Exit, Failure> {
     let mut line = Vec::new();
-    let (world, schemas) = (world(), Schemas::default());
     loop {
         line.clear();
         let read = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
@@ -165,9 +172,7 @@ fn stream(input: &mut impl BufRead) -> Result<Exit, Failure> {
         let Ok(text) = std::str::from_utf8(&line) else {
             return Err(anyhow::anyhow!("a line is not UTF-8").into());
         };
-        if !text.trim().is_empty()
-            && print(&tester::run_line(text.trim_end(), &world.here(&schemas, None)))? == Reader::Gone
-        {
+        if !text.trim().is_empty() && print(&trial.answer(text.trim_end()))? == Reader::Gone {
             return Ok(Exit::Fine);
         }
     }

@@ -63,7 +63,7 @@ impl Compiler for Unchecked {
 }
 
 /// Top-level sections.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "node",
     "listeners",
     "mqtt",
@@ -77,6 +77,7 @@ const SECTIONS: [&str; 14] = [
     "connectors",
     "actions",
     "rules",
+    "rule_engine",
     "schema_registry",
 ];
 /// Sections whose entries have names of the user's choice.

@@ -36,7 +36,8 @@ use crate::mqtt::{
     self, AuthenticationConfig, AuthorizationConfig, BanConfig, ListenerConfig, MqttConfig, SysTopicsConfig,
 };
 use crate::pipeline::{
-    ActionTemplates, ActionUse, BuiltIn, ConsoleAction, Function, RepublishAction, RuleConfig, check_republish,
+    ActionTemplates, ActionUse, BuiltIn, ConsoleAction, Function, RepublishAction, RuleConfig, RuleEngineConfig,
+    check_republish,
 };
 use crate::plugin::PluginConfig;
 use crate::schema::{SchemaRegistryConfig, Schemas};
@@ -65,6 +66,7 @@ pub struct Config {
     pub built_ins: BTreeMap<String, BuiltIn>,
     pub rules: BTreeMap<String, RuleConfig>,
     pub schema_registry: SchemaRegistryConfig,
+    pub rule_engine: RuleEngineConfig,
     /// Every file that it was made from, or that it names: a change of one means a reload.
     pub files: Vec<PathBuf>,
     /// What is odd, but not wrong.
@@ -90,6 +92,9 @@ impl Config {
             actions: reader.entries_where("actions", |kind| !BUILT_IN.contains(&kind), action),
             built_ins: BTreeMap::new(),
             rules: reader.entries("rules", rule),
+            rule_engine: reader.section("rule_engine", |engine: &RuleEngineConfig| {
+                engine.check().map(objection).into_iter().collect()
+            }),
             schema_registry: reader
                 .section("schema_registry", |config| Schemas::compile(config, None).err().unwrap_or_default()),
             files: Vec::new(),

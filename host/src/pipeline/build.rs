@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::action::{Action, ActionTemplates, KafkaTarget, Target};
 use super::builtin::{ActionUse, BuiltIn, Function};
-use super::config::{PluginUse, RuleConfig};
+use super::config::{PluginUse, RuleConfig, RuleEngineConfig};
 use super::counters::RuleCounters;
 use super::republish::RepublishTemplates;
 use super::stage::{PluginFunction, Stage};
+use super::world::Supplies;
 use super::{EventRules, Pipeline, Rule, RuleAction};
 use crate::event::EventKind;
 use crate::kafka::{ActionConfig, ConnectorConfig, KafkaError, Sink};
@@ -32,6 +33,7 @@ pub struct Blueprint<'a> {
     pub rules: &'a BTreeMap<String, RuleConfig>,
     pub guests: &'a BTreeMap<String, Arc<Guest>>,
     pub schema_registry: &'a SchemaRegistryConfig,
+    pub rule_engine: &'a RuleEngineConfig,
 }
 
 /// One thing that keeps a pipeline from being built.
@@ -68,11 +70,7 @@ impl Pipeline {
         let functions = functions(wanted.guests, &mut errors);
         let templates = compile_templates(wanted, &mut errors);
         let built_ins = compile_built_ins(wanted, &mut errors);
-        let schemas = Schemas::compile(wanted.schema_registry, running.map(|running| &running.schemas));
-        let schemas = schemas.unwrap_or_else(|problems| {
-            errors.extend(problems.into_iter().map(|(key, problem)| BuildError::Schema { key, problem }));
-            Schemas::default()
-        });
+        let supplies = supplies(wanted, running, &mut errors);
         let mut drafts = Vec::new();
         for (name, config) in wanted.rules.iter().filter(|(_, config)| config.enable) {
             match RuleDraft::compile(name, config, wanted, &functions) {
@@ -109,7 +107,7 @@ impl Pipeline {
         }
         let events = event_rules(&drafts);
         let rules = drafts.into_iter().map(|draft| draft.finish(&actions, running)).collect();
-        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, events, actions, functions, schemas })
+        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, events, actions, functions, supplies })
     }
 }
 
@@ -242,7 +240,16 @@ fn stages(rule: &str, uses: &[PluginUse], wanted: &Blueprint<'_>, errors: &mut V
     stages
 }
 
-fn functions(guests: &BTreeMap<String, Arc<Guest>>, errors: &mut Vec<BuildError>) -> Vec<PluginFunction> {
+pub(super) fn supplies(wanted: &Blueprint<'_>, running: Option<&Pipeline>, errors: &mut Vec<BuildError>) -> Supplies {
+    let known = running.map(|running| &running.supplies.schemas);
+    let schemas = Schemas::compile(wanted.schema_registry, known).unwrap_or_else(|problems| {
+        errors.extend(problems.into_iter().map(|(key, problem)| BuildError::Schema { key, problem }));
+        Schemas::default()
+    });
+    Supplies { schemas, engine: wanted.rule_engine.clone() }
+}
+
+pub(super) fn functions(guests: &BTreeMap<String, Arc<Guest>>, errors: &mut Vec<BuildError>) -> Vec<PluginFunction> {
     let mut all: Vec<PluginFunction> = Vec::new();
     let mut owners: BTreeMap<String, &String> = BTreeMap::new();
     for (plugin, guest) in guests {

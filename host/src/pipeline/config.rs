@@ -5,6 +5,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::builtin::ActionUse;
+use crate::units::Millis;
 
 /// One rule: which messages, what becomes of them, where they go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -26,6 +27,30 @@ pub struct RuleConfig {
     pub description: String,
     #[serde(default)]
     pub tags: Vec<String>,
+}
+
+/// `[rule_engine]`: EMQX's section of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleEngineConfig {
+    /// How long a jq program may take when the rule does not say; a worker waits for it. Default 10 s.
+    pub jq_function_default_timeout: Millis,
+}
+
+impl RuleEngineConfig {
+    /// What is wrong: key and problem.
+    #[must_use]
+    pub fn check(&self) -> Option<(&'static str, String)> {
+        let timeout = self.jq_function_default_timeout;
+        let possible = (Millis(1)..=Millis::from_secs(3600)).contains(&timeout);
+        (!possible).then(|| ("jq_function_default_timeout", "expected at least 1 ms and at most an hour".to_owned()))
+    }
+}
+
+impl Default for RuleEngineConfig {
+    fn default() -> RuleEngineConfig {
+        RuleEngineConfig { jq_function_default_timeout: Millis::from_secs(10) }
+    }
 }
 
 fn yes() -> bool {

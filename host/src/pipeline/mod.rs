@@ -17,6 +17,7 @@ mod republish;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod worker;
 mod world;
 
@@ -29,18 +30,18 @@ use parking_lot::Mutex;
 pub use action::ActionTemplates;
 pub use build::{Blueprint, BuildError};
 pub use builtin::{ActionUse, BuiltIn, ConsoleAction, Function, Republish, RepublishAction};
-pub use config::{OnError, PluginUse, RuleConfig};
+pub use config::{OnError, PluginUse, RuleConfig, RuleEngineConfig};
 pub use counters::{RuleCounters, Tally};
 pub use ingress::{Closed, Inbound, Ingress, IngressLimits, ShardId};
 pub use republish::{Subscribers, check_republish};
-pub use world::{Here, Local, Surroundings, serve_jq};
+pub use trial::Trial;
+pub use world::{Here, Local, Supplies, Surroundings, serve_jq};
 
 use crate::event::{EventKind, EventSet};
 use crate::kafka::Sink;
 use crate::ledger::Account;
 use crate::plugin::Guest;
 use crate::rule::{FunctionCatalog, FunctionId, Plan};
-use crate::schema::Schemas;
 use crate::topic::FilterIndex;
 use action::Action;
 use stage::{PluginFunction, Stage};
@@ -54,7 +55,7 @@ pub struct Pipeline {
     events: EventRules,
     actions: Vec<Action>,
     functions: Vec<PluginFunction>,
-    schemas: Schemas,
+    supplies: Supplies,
 }
 
 struct Rule {

@@ -58,8 +58,9 @@ impl Wanted {
 
     fn build(&self, running: Option<&Pipeline>) -> Result<Pipeline, Vec<BuildError>> {
         let Wanted { connectors, actions, built_ins, rules } = self;
-        let (guests, schema_registry) = (&BTreeMap::new(), &Default::default());
-        let wanted = Blueprint { node: "test", connectors, actions, built_ins, rules, guests, schema_registry };
+        let (guests, schema_registry, rule_engine) = (&BTreeMap::new(), &Default::default(), &Default::default());
+        let node = "test";
+        let wanted = Blueprint { node, connectors, actions, built_ins, rules, guests, schema_registry, rule_engine };
         Pipeline::build(&wanted, running)
     }
 

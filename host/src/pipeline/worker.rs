@@ -215,7 +215,7 @@ impl<'a> Worker<'a> {
             };
             let mut rows = Vec::new();
             let context =
-                Context { functions: &functions, world: &self.world.here(&pipeline.schemas, Some(&message.client)) };
+                Context { functions: &functions, world: &self.world.here(&pipeline.supplies, Some(&message.client)) };
             if let Err(error) = rule.plan.evaluate(event, context, &mut rows) {
                 tally.exception += 1;
                 tracing::debug!(rule = rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");

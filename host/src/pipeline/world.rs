@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustc_hash::FxHashMap;
 
+use super::config::RuleEngineConfig;
 use crate::message::Client;
 use crate::rule::{self, Memory, World};
 use crate::schema::Schemas;
@@ -38,6 +39,13 @@ impl Surroundings {
         let variables = variables.into_iter().map(|(name, value)| (name.into_bytes(), Bytes::from(value))).collect();
         Surroundings { kept: Shared::default(), variables, zone: TimeZone::system() }
     }
+}
+
+/// What a configuration gives to its rules.
+#[derive(Default)]
+pub struct Supplies {
+    pub schemas: Schemas,
+    pub engine: RuleEngineConfig,
 }
 
 /// One thread's part of the world.
@@ -64,8 +72,8 @@ impl Local {
 
     /// The world as one event of this client sees it.
     #[must_use]
-    pub fn here<'a>(&'a self, schemas: &'a Schemas, client: Option<&'a Arc<Client>>) -> Here<'a> {
-        Here { local: self, schemas, client }
+    pub fn here<'a>(&'a self, supplies: &'a Supplies, client: Option<&'a Arc<Client>>) -> Here<'a> {
+        Here { local: self, supplies, client }
     }
 }
 
@@ -73,7 +81,7 @@ impl Local {
 #[derive(Clone, Copy)]
 pub struct Here<'a> {
     local: &'a Local,
-    schemas: &'a Schemas,
+    supplies: &'a Supplies,
     client: Option<&'a Arc<Client>>,
 }
 
@@ -115,11 +123,12 @@ impl World for Here<'_> {
 
     fn jq(&self, program: &[u8], input: &[u8], limit: Option<Duration>) -> Result<Bytes, String> {
         let mut helper = self.local.jq.try_borrow_mut().map_err(|_| "jq cannot call itself")?;
-        helper.ask(program, input, limit.unwrap_or(jq::DEFAULT_LIMIT))
+        let usual = self.supplies.engine.jq_function_default_timeout;
+        helper.ask(program, input, limit.unwrap_or(usual.duration()))
     }
 
     fn schemas(&self) -> &dyn rule::Schemas {
-        self.schemas
+        &self.supplies.schemas
     }
 }
 
@@ -131,20 +140,20 @@ mod tests {
     fn numbers_drawn_by_two_workers_differ() {
         let surroundings = Arc::new(Surroundings::new([("SITE".to_owned(), "plant-7".to_owned())]));
         let (a, b) = (Local::new(surroundings.clone()), Local::new(surroundings));
-        let schemas = Schemas::default();
+        let supplies = Supplies::default();
         let drawn: std::collections::BTreeSet<u64> =
-            (0..1000).flat_map(|_| [a.here(&schemas, None).random(), b.here(&schemas, None).random()]).collect();
+            (0..1000).flat_map(|_| [a.here(&supplies, None).random(), b.here(&supplies, None).random()]).collect();
         assert_eq!(drawn.len(), 2000);
-        assert_eq!(a.here(&schemas, None).variable(b"SITE"), Some(Bytes::from_static(b"plant-7")));
-        assert_eq!(a.here(&schemas, None).variable(b"PATH"), None);
+        assert_eq!(a.here(&supplies, None).variable(b"SITE"), Some(Bytes::from_static(b"plant-7")));
+        assert_eq!(a.here(&supplies, None).variable(b"PATH"), None);
     }
 
     #[test]
     fn the_clock_runs() {
-        let (local, schemas) = (Local::new(Arc::new(Surroundings::new([]))), Schemas::default());
-        let (before, after) = (local.here(&schemas, None).now(), local.here(&schemas, None).now());
+        let (local, supplies) = (Local::new(Arc::new(Surroundings::new([]))), Supplies::default());
+        let (before, after) = (local.here(&supplies, None).now(), local.here(&supplies, None).now());
         assert!(before > 1_700_000_000_000_000_000 && after >= before);
-        assert!(local.here(&schemas, None).utc_offset(0).abs() <= 26 * 3600);
-        assert_eq!(local.here(&schemas, None).utc_offset(i64::MAX), 0);
+        assert!(local.here(&supplies, None).utc_offset(0).abs() <= 26 * 3600);
+        assert_eq!(local.here(&supplies, None).utc_offset(i64::MAX), 0);
     }
 }

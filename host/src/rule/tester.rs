@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::event::{Column, Event, EventType};
-use super::{Context, JsonEvent, Missing, NoFunctions, Plan, Row, Source, Template, World, compile};
+use super::{Context, FunctionCatalog, JsonEvent, Missing, Plan, Row, Source, Template, compile};
 use crate::value::{Map, Value};
 
 /// Why a line has no output.
@@ -17,8 +17,8 @@ enum Refusal {
 /// leaves out, gives `{"outputs":[…]}` or `{"no_result":true}`, `{"template","vars"}`
 /// gives `{"rendered":…}`; anything else `{"error":{"kind":"parse"|"runtime","message":…}}`. Has no line break.
 #[must_use]
-pub fn run_line(line: &str, world: &dyn World) -> String {
-    let answer = answer(line, world).unwrap_or_else(|refusal| {
+pub fn run_line(line: &str, catalog: &dyn FunctionCatalog, context: Context<'_>) -> String {
+    let answer = answer(line, catalog, context).unwrap_or_else(|refusal| {
         let (kind, message) = match refusal {
             Refusal::Parse(message) => ("parse", message),
             Refusal::Runtime(message) => ("runtime", message),
@@ -30,12 +30,15 @@ pub fn run_line(line: &str, world: &dyn World) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn answer(line: &str, world: &dyn World) -> Result<Value, Refusal> {
+fn answer(line: &str, catalog: &dyn FunctionCatalog, context: Context<'_>) -> Result<Value, Refusal> {
     let request = Value::from_json(line.as_bytes()).map_err(|error| Refusal::Parse(format!("the line is {error}")))?;
     match (request.get(b"sql"), request.get(b"template")) {
         (Some(Value::Str(sql)), None) => {
             let samples = matches!(request.get(b"samples"), Some(Value::Bool(true)));
-            run_sql(&String::from_utf8_lossy(sql), request.get(b"event"), samples, world)
+            let plan = compile(&String::from_utf8_lossy(sql), catalog).map_err(|problems| {
+                Refusal::Parse(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+            })?;
+            run(&plan, request.get(b"event"), samples, context)
         }
         (None, Some(Value::Str(template))) => run_template(&String::from_utf8_lossy(template), request.get(b"vars")),
         _ => {
@@ -46,20 +49,17 @@ fn answer(line: &str, world: &dyn World) -> Result<Value, Refusal> {
     }
 }
 
-fn run_sql(sql: &str, event: Option<&Value>, samples: bool, world: &dyn World) -> Result<Value, Refusal> {
-    let plan = compile(sql, &NoFunctions)
-        .map_err(|problems| Refusal::Parse(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+fn run(plan: &Plan, event: Option<&Value>, samples: bool, context: Context<'_>) -> Result<Value, Refusal> {
     let columns = event.cloned().unwrap_or_else(|| Value::map(Map::new()));
     let mut event = JsonEvent::new(columns).map_err(|error| Refusal::Parse(error.to_string()))?;
     if samples {
         event = event.with_samples();
     }
-    if !fires(&plan, &event) {
+    if !fires(plan, &event) {
         return Ok(object([("no_result", Value::Bool(true))]));
     }
     let mut rows = Vec::new();
-    plan.evaluate(&event, Context { functions: &NoFunctions, world }, &mut rows)
-        .map_err(|error| Refusal::Runtime(error.message))?;
+    plan.evaluate(&event, context, &mut rows).map_err(|error| Refusal::Runtime(error.message))?;
     if rows.is_empty() {
         return Ok(object([("no_result", Value::Bool(true))]));
     }

@@ -60,7 +60,7 @@ fn golden(line: &str) -> Result<(), String> {
         let same = codes == **expected && same_places && same_hints;
         return if same { Ok(()) } else { differ(format!("{problems:?}")) };
     }
-    let answer = tester::run_line(line, &Still::default());
+    let answer = tester::run_line(line, &NoFunctions, Still::default().context());
     if let Some(sql) = text("sql")
         && let Ok(tree) = parser::parse(&sql)
     {
@@ -69,7 +69,7 @@ fn golden(line: &str) -> Result<(), String> {
         Arc::make_mut(&mut entries).insert(Bytes::from_static(b"sql"), Value::str(&printed));
         let mut line = Vec::new();
         Value::Map(entries).to_json(&mut line);
-        let again = tester::run_line(&String::from_utf8_lossy(&line), &Still::default());
+        let again = tester::run_line(&String::from_utf8_lossy(&line), &NoFunctions, Still::default().context());
         if again != answer {
             return differ(format!("{answer}\nbut printed as {printed}: {again}"));
         }
@@ -267,10 +267,13 @@ fn every_line_gets_one_line_back() {
     for line in
         ["", "x", "{}", "[]", "{\"sql\":1}", "{\"sql\":\"x\",\"template\":\"y\"}", "{\"template\":\"a\",\"vars\":1}"]
     {
-        let answer = tester::run_line(line, &Still::default());
+        let answer = tester::run_line(line, &NoFunctions, Still::default().context());
         assert!(answer.starts_with("{\"error\":{\"message\":") && !answer.contains('\n'), "{answer}");
     }
-    assert_eq!(tester::run_line("{\"template\":\"a\\n${b}\"}", &Still::default()), "{\"rendered\":\"a\\nundefined\"}");
+    assert_eq!(
+        tester::run_line("{\"template\":\"a\\n${b}\"}", &NoFunctions, Still::default().context()),
+        "{\"rendered\":\"a\\nundefined\"}"
+    );
 }
 
 /// Words that rules are made of, in any order.

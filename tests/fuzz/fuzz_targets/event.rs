@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use millstream_fuzz::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
-use millstream_fuzz::rule::{NoFunctions, Plan, PublishEvent, Still, compile, tester};
+use millstream_fuzz::rule::{Context, NoFunctions, Plan, PublishEvent, Still, compile, tester};
 use millstream_fuzz::topic::TopicName;
 use millstream_fuzz::value::Value;
 
@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(once, twice);
     }
     if let Ok(line) = std::str::from_utf8(data) {
-        let answer = tester::run_line(line, &world);
+        let answer = tester::run_line(line, &NoFunctions, Context { functions: &NoFunctions, world: &world });
         assert!(!answer.contains('\n') && Value::from_json(answer.as_bytes()).is_ok());
     }
 });

@@ -14,9 +14,6 @@ use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal,
 
 use crate::rule::jq;
 
-/// EMQX's `jq_function_default_timeout`.
-pub(super) const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
-
 /// Memory of a helper, in bytes; a program that wants more ends with it.
 const MAX_MEMORY: u64 = 256 << 20;
 /// Stack of a program, in bytes.

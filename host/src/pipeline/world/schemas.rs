@@ -55,16 +55,16 @@ impl rule::Schemas for Schemas {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{Local, Surroundings};
+    use super::super::{Local, Supplies, Surroundings};
     use super::*;
     use crate::message::Client;
     use crate::rule::{Context, JsonEvent, NoFunctions, compile};
 
     /// The value of one expression after another, all in one world of one client.
-    fn evaluate(schemas: &Schemas, client: &Arc<Client>, local: &Local, expression: &str) -> Result<String, String> {
+    fn evaluate(supplies: &Supplies, client: &Arc<Client>, local: &Local, expression: &str) -> Result<String, String> {
         let plan = compile(&format!("SELECT {expression} AS x FROM t"), &NoFunctions).expect("SQL");
         let event = JsonEvent::new(Value::map(Default::default())).expect("an event");
-        let world = local.here(schemas, Some(client));
+        let world = local.here(supplies, Some(client));
         let mut rows = Vec::new();
         let context = Context { functions: &NoFunctions, world: &world };
         plan.evaluate(&event, context, &mut rows).map_err(|error| error.to_string())?;
@@ -88,6 +88,7 @@ mod tests {
         "#;
         let schemas = Schemas::compile(&toml::from_str(config).expect("a configuration"), None);
         let schemas = schemas.unwrap_or_else(|problems| panic!("{problems:?}"));
+        let supplies = Supplies { schemas, ..Supplies::default() };
         let (client, other) = (Arc::new(Client::rule("a", 1)), Arc::new(Client::rule("b", 1)));
         let local = Local::new(Arc::new(Surroundings::new([])));
         for (expression, expected) in [
@@ -119,7 +120,7 @@ mod tests {
             ("spb_decode(hexstr2bin('120410075006'))", Ok(r#"{"metrics":[{"name":"t","int_value":6,"alias":7}]}"#)),
             ("sparkplug_decode(hexstr2bin('120410075006'))", Ok(r#"{"metrics":[{"int_value":6,"alias":7}]}"#)),
         ] {
-            let answer = evaluate(&schemas, &client, &local, expression);
+            let answer = evaluate(&supplies, &client, &local, expression);
             match (&answer, expected) {
                 (Ok(json), Ok(expected)) => assert_eq!(*json, expected.replace(' ', ""), "{expression}"),
                 (Err(error), Err(part)) => assert!(error.contains(part), "{expression}: {error}"),
@@ -127,7 +128,7 @@ mod tests {
             }
         }
         // Another connection has other aliases.
-        let data = evaluate(&schemas, &other, &local, "spb_decode(hexstr2bin('120410075006'))");
+        let data = evaluate(&supplies, &other, &local, "spb_decode(hexstr2bin('120410075006'))");
         assert_eq!(data.as_deref(), Ok(r#"{"metrics":[{"int_value":6,"alias":7}]}"#));
     }
 }
