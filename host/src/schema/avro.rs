@@ -172,6 +172,10 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     const TREE: &str = r#"{"type":"record","name":"plant.Node","fields":[
@@ -237,6 +241,33 @@ mod tests {
             assert_eq!(case["hex"], hex(&encoded), "{line}");
             let decoded = avro.decode(&Bytes::from(encoded)).unwrap_or_else(|error| panic!("{line}: {error}"));
             assert!(decoded.strict_eq(&value), "{line}: {decoded:?}");
+        }
+    }
+
+    const MIXED: &str = r#"{"type":"record","name":"R","fields":[
+        {"name":"list","type":{"type":"array","items":["null","R","string",{"type":"enum","name":"E","symbols":["A"]}]}},
+        {"name":"map","type":{"type":"map","values":{"type":"array","items":"null"}}},
+        {"name":"fixed","type":{"type":"fixed","name":"F","size":3}},
+        {"name":"flag","type":"boolean"},{"name":"int","type":"int"},{"name":"float","type":"float"}]}"#;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// What is read from any bytes is within bounds; what is written of it is read as the same.
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in vec(prop_oneof![0u8..8, any::<u8>()], 0..60), zeros in any::<Index>()) {
+            thread_local!(static AVRO: Avro = avro(MIXED));
+            AVRO.with(|avro| {
+                let data = [bytes, vec![0; zeros.index(60)]].concat();
+                if let Ok(value) = avro.decode(&Bytes::from(data)) {
+                    prop_assert!(value.fits(super::super::MAX_NODES, super::super::MAX_LEVELS));
+                    if let Ok(again) = avro.encode(&value) {
+                        let again = avro.decode(&Bytes::from(again));
+                        prop_assert!(again.as_ref().is_ok_and(|again| again.strict_eq(&value)), "{value:?} {again:?}");
+                    }
+                }
+                Ok(())
+            })?;
         }
     }
 

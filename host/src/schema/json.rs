@@ -88,6 +88,18 @@ mod tests {
     }
 
     #[test]
+    fn without_a_draft_it_is_the_sixth() {
+        // From 2019-09 on, `items` is for the elements after those of `prefixItems`, and a list of schemas is none.
+        let tuple = r#"{"items":[{"type":"string"}]}"#;
+        let json = Json::compile(tuple).unwrap_or_else(|error| panic!("{error}"));
+        assert!(json.decode(&text("[1]")).is_err() && json.decode(&text("[\"a\",1]")).is_ok());
+        let newest = "https://json-schema.org/draft/2020-12/schema";
+        assert!(Json::compile(&tuple.replacen('{', &format!("{{\"$schema\":\"{newest}\","), 1)).is_err());
+        let json = Json::compile(&format!(r#"{{"$schema":"{newest}","prefixItems":[{{"type":"string"}}]}}"#));
+        assert!(json.is_ok_and(|json| json.decode(&text("[1]")).is_err()));
+    }
+
+    #[test]
     fn bad_schemas_say_where_and_nothing_is_fetched() {
         for (schema, part) in [
             ("{\n  \"type\": \"object\",\n}", "line 3, column 1"),

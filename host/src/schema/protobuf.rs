@@ -89,6 +89,9 @@ fn written(outer: &MessageDescriptor) -> impl Iterator<Item = MessageDescriptor>
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::*;
     use crate::value::Value;
@@ -149,9 +152,7 @@ enum Unit { NONE = 0; KELVIN = 1; }
     /// Random messages with the bytes that another implementation (Google's for Python, 7.36) made of them.
     #[test]
     fn bytes_as_others_write_them() {
-        let protobuf = Protobuf::compile(include_str!("protobuf/vectors.proto"), None);
-        let protobuf = protobuf.unwrap_or_else(|error| panic!("{error}"));
-        let message = protobuf.message("v.All").expect("the message");
+        let (protobuf, message, _) = vectors();
         for line in include_str!("protobuf/vectors.jsonl").lines() {
             let case: serde_json::Value = serde_json::from_str(line).expect("JSON");
             let value = json(&case["value"].to_string());
@@ -160,6 +161,43 @@ enum Unit { NONE = 0; KELVIN = 1; }
             assert_eq!(case["hex"], hex, "{line}");
             let decoded = protobuf.decode(&Bytes::from(encoded), &message);
             assert!(decoded.as_ref().is_ok_and(|decoded| decoded.strict_eq(&value)), "{line}: {decoded:?}");
+        }
+    }
+
+    fn vectors() -> (Protobuf, MessageDescriptor, Vec<Vec<u8>>) {
+        let protobuf = Protobuf::compile(include_str!("protobuf/vectors.proto"), None);
+        let protobuf = protobuf.unwrap_or_else(|error| panic!("{error}"));
+        let message = protobuf.message("v.All").expect("the message");
+        let bytes = |line: &str| {
+            let case: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let hex = case["hex"].as_str().expect("text").as_bytes().chunks(2);
+            hex.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hex")).collect()
+        };
+        (protobuf, message, include_str!("protobuf/vectors.jsonl").lines().map(bytes).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// What is read from damaged data can be written, and is then read as the same.
+        #[test]
+        fn damaged_data_is_read_or_refused(
+            which in any::<Index>(), damage in vec((any::<Index>(), any::<u8>()), 0..6), end in any::<Index>(),
+        ) {
+            thread_local!(static VECTORS: (Protobuf, MessageDescriptor, Vec<Vec<u8>>) = vectors());
+            VECTORS.with(|(protobuf, message, vectors)| {
+                let mut data = [&which.get(vectors)[..], b"\x08"].concat();
+                for (at, byte) in &damage {
+                    *at.get_mut(&mut data) = *byte;
+                }
+                data.truncate(end.index(data.len() + 1));
+                if let Ok(value) = protobuf.decode(&Bytes::from(data), message) {
+                    let again = protobuf.encode(&value, message).map(Bytes::from);
+                    let again = again.and_then(|data| protobuf.decode(&data, message));
+                    prop_assert!(again.as_ref().is_ok_and(|again| again.strict_eq(&value)), "{value:?} {again:?}");
+                }
+                Ok(())
+            })?;
         }
     }
 
