@@ -282,6 +282,10 @@ impl World for Nowhere {
         Err(String::from("there is no memory here"))
     }
 
+    fn topic(&self) -> Option<&str> {
+        None
+    }
+
     fn jq(&self, _: &[u8], _: &[u8], _: Option<Duration>) -> Result<Bytes, String> {
         Err(String::from("there is no jq here"))
     }

@@ -298,3 +298,31 @@ fn a_registry_that_hangs_holds_nobody_up_for_long() {
     registry.set_silent(false);
     wait::until("the schema comes", PATIENCE, || publish(&mut client, &[("read", READING)]) == [0]);
 }
+
+#[test]
+fn a_birth_that_no_rule_reads_names_what_follows() {
+    let kafka = Kafka::shared();
+    for (mapping, name) in
+        [("", r#""name":"temp","#), ("[schema_registry.sparkplugb]\nenable_alias_mapping = false\n", "")]
+    {
+        let topic = kafka.topic(if mapping.is_empty() { "births" } else { "no-births" }, 1);
+        let rule = r#"
+[rules.data]
+sql = '''SELECT json_encode(spb_decode(payload)) AS payload, clientid FROM "spBv1.0/+/NDATA/+"'''
+actions = ["sink"]
+"#;
+        let sink = action("sink", "kafka", &topic);
+        let config = [NODE, mapping, &connector("kafka", &kafka.plaintext), &sink, rule].concat();
+        let host = Millstream::start_in(Scratch::new("births"), &config);
+        let mut client = Client::connect(host.tcp(), Version::V5, "edge");
+        // The name and the alias; then the alias with a value. Nobody wants the first one: 0x10.
+        let messages: &[(&str, &[u8])] = &[
+            ("spBv1.0/g/NBIRTH/n", b"\x12\x08\x0A\x04temp\x10\x07"),
+            ("spBv1.0/g/NDATA/n", b"\x12\x04\x10\x07\x50\x06"),
+            ("spBv1.0/g/NDATA/other", b"\x12\x04\x10\x07\x50\x06"),
+        ];
+        assert_eq!(publish(&mut client, messages), [0x10, 0, 0]);
+        let data = |name: &str| format!(r#"{{"metrics":[{{{name}"int_value":6,"alias":7}}]}}"#);
+        assert_eq!(values(kafka, &topic, 2), [data(name), data("")]);
+    }
+}

@@ -106,8 +106,10 @@ impl Pipeline {
             }
         }
         let events = event_rules(&drafts);
+        let births = wanted.schema_registry.sparkplugb.enable_alias_mapping
+            && drafts.iter().any(|draft| draft.plan.wants_births());
         let rules = drafts.into_iter().map(|draft| draft.finish(&actions, running)).collect();
-        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, events, actions, functions, supplies })
+        Ok(Pipeline { node: wanted.node.to_owned(), rules, index, events, actions, functions, supplies, births })
     }
 }
 

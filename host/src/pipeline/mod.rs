@@ -56,6 +56,8 @@ pub struct Pipeline {
     actions: Vec<Action>,
     functions: Vec<PluginFunction>,
     supplies: Supplies,
+    /// Whether rules want the births of Sparkplug's devices to be remembered.
+    births: bool,
 }
 
 struct Rule {

@@ -24,7 +24,7 @@ use crate::ack::{self, AckHandle, Outcome, Refusal};
 use crate::kafka::Draft;
 use crate::ledger::{Charge, DropCause, FailCause};
 use crate::message::{Client, Message};
-use crate::rule::{Context, EvalErrorKind, Event, OccurredEvent, Plan, PublishEvent, Source};
+use crate::rule::{self, Context, EvalErrorKind, Event, OccurredEvent, Plan, PublishEvent, Source};
 
 /// Messages that go through the stages together.
 const CHUNK: usize = 256;
@@ -118,6 +118,9 @@ impl<'a> Worker<'a> {
             work.extend(rules.iter().map(|rule| (*rule, index)));
         }
         work.sort_unstable();
+        if pipeline.births {
+            self.learn_births(&pipeline, chunk);
+        }
         let mut outbox = Outbox::default();
         for messages in work.chunk_by(|(a, _), (b, _)| a == b) {
             let rule = &pipeline.rules[messages[0].0];
@@ -127,6 +130,16 @@ impl<'a> Worker<'a> {
         outbox.send(&pipeline, |entries| self.republish(&pipeline, entries));
         for promise in promises {
             promise.finish();
+        }
+    }
+
+    /// Keeps what the births of Sparkplug's devices say, whether or not a rule reads them.
+    fn learn_births(&self, pipeline: &Pipeline, chunk: &[Inbound]) {
+        for Inbound { message, .. } in chunk.iter().filter(|inbound| inbound.event.is_none()) {
+            if let Err(error) = rule::learn_birth(&self.world.here(&pipeline.supplies, Some(message)), &message.payload)
+            {
+                tracing::debug!(client = %message.client.id, topic = %message.topic, %error, "the names of a birth are not kept");
+            }
         }
     }
 
@@ -214,8 +227,7 @@ impl<'a> Worker<'a> {
                 }
             };
             let mut rows = Vec::new();
-            let context =
-                Context { functions: &functions, world: &self.world.here(&pipeline.supplies, Some(&message.client)) };
+            let context = Context { functions: &functions, world: &self.world.here(&pipeline.supplies, Some(message)) };
             if let Err(error) = rule.plan.evaluate(event, context, &mut rows) {
                 tally.exception += 1;
                 tracing::debug!(rule = rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");

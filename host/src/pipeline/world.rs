@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use rustc_hash::FxHashMap;
 
 use super::config::RuleEngineConfig;
-use crate::message::Client;
+use crate::message::{Client, Message};
 use crate::rule::{self, Memory, World};
 use crate::schema::Schemas;
 use jq::Helper;
@@ -70,10 +70,10 @@ impl Local {
         }
     }
 
-    /// The world as one event of this client sees it.
+    /// The world as one event sees it, which is about this message.
     #[must_use]
-    pub fn here<'a>(&'a self, supplies: &'a Supplies, client: Option<&'a Arc<Client>>) -> Here<'a> {
-        Here { local: self, supplies, client }
+    pub fn here<'a>(&'a self, supplies: &'a Supplies, message: Option<&'a Message>) -> Here<'a> {
+        Here { local: self, supplies, message }
     }
 }
 
@@ -82,7 +82,13 @@ impl Local {
 pub struct Here<'a> {
     local: &'a Local,
     supplies: &'a Supplies,
-    client: Option<&'a Arc<Client>>,
+    message: Option<&'a Message>,
+}
+
+impl Here<'_> {
+    fn client(&self) -> Option<&Arc<Client>> {
+        self.message.map(|message| &message.client)
+    }
 }
 
 impl World for Here<'_> {
@@ -110,15 +116,19 @@ impl World for Here<'_> {
     fn recall(&self, memory: Memory, key: &[u8]) -> Option<Bytes> {
         match memory {
             Memory::Node => self.local.surroundings.kept.get(key),
-            Memory::Connection => self.local.dictionaries.borrow().get(self.client, key),
+            Memory::Connection => self.local.dictionaries.borrow().get(self.client(), key),
         }
     }
 
     fn remember(&self, memory: Memory, key: &[u8], content: Option<&[u8]>) -> Result<Option<Bytes>, String> {
         match memory {
             Memory::Node => self.local.surroundings.kept.put(key, content),
-            Memory::Connection => self.local.dictionaries.borrow_mut().put(self.client, key, content),
+            Memory::Connection => self.local.dictionaries.borrow_mut().put(self.client(), key, content),
         }
+    }
+
+    fn topic(&self) -> Option<&str> {
+        self.message.map(|message| message.topic.as_str())
     }
 
     fn jq(&self, program: &[u8], input: &[u8], limit: Option<Duration>) -> Result<Bytes, String> {

@@ -31,6 +31,7 @@ mod tests;
 pub use diagnostic::{Code, Diagnostic, Span, nearest};
 pub use eval::{EvalError, EvalErrorKind};
 pub use event::{Column, Event, EventType, JsonEvent, JsonEventError, OccurredEvent, PublishEvent};
+pub use functions::learn_birth;
 pub use lexer::MAX_SQL_BYTES;
 pub use plan::{Plan, Source};
 pub use row::Row;

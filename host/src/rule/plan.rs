@@ -29,6 +29,7 @@ pub struct Plan {
     /// Whether some part may need the whole decoded payload and not only the paths.
     pub(super) needs_document: bool,
     pub(super) warnings: Vec<Diagnostic>,
+    births: bool,
 }
 
 /// One entry of `FROM`.
@@ -99,6 +100,12 @@ impl Plan {
             names.extend(Column::ALL.iter().map(|column| column.name().to_owned()));
         }
         Some(names)
+    }
+
+    /// Whether it calls `spb_decode`, which needs what [`super::learn_birth`] was shown.
+    #[must_use]
+    pub fn wants_births(&self) -> bool {
+        self.births
     }
 
     /// What is suspicious about the rule, but no error in EMQX.
@@ -246,7 +253,8 @@ impl Attribute {
 
 /// Resolves everything that can be resolved before the first event.
 pub(super) fn plan(statement: &Statement, catalog: &dyn FunctionCatalog) -> Result<Plan, Vec<Diagnostic>> {
-    let mut planner = Planner { catalog, paths: Vec::new(), needs_document: false, containers: 0, unnamed: 0 };
+    let mut planner =
+        Planner { catalog, paths: Vec::new(), needs_document: false, births: false, containers: 0, unnamed: 0 };
     let (sources, mut problems) = sources(&statement.sources);
     let body = match &statement.body {
         ast::Body::Select(fields) => Body::Select(planner.fields(fields)),
@@ -264,8 +272,8 @@ pub(super) fn plan(statement: &Statement, catalog: &dyn FunctionCatalog) -> Resu
     let payload = PathSet::new(true, paths.iter().map(Vec::as_slice));
     let nowhere = Location { slot: 0, keys: 0 };
     let locations = paths.iter().map(|path| payload.locate(path).unwrap_or(nowhere)).collect();
-    let needs_document = planner.needs_document;
-    Ok(Plan { sources, body, condition, payload, locations, needs_document, warnings: Vec::new() })
+    let Planner { needs_document, births, .. } = planner;
+    Ok(Plan { sources, body, condition, payload, locations, needs_document, warnings: Vec::new(), births })
 }
 
 /// Lists and alias steps of one rule: what it may nest deeper than its input.
@@ -293,6 +301,7 @@ struct Planner<'a> {
     /// The leading keys of each payload path.
     paths: Vec<Vec<Bytes>>,
     needs_document: bool,
+    births: bool,
     containers: usize,
     unnamed: usize,
 }
@@ -432,6 +441,7 @@ impl Planner<'_> {
             return Node::Attribute(attribute, nodes);
         }
         if let Some(function) = functions::lookup(name) {
+            self.births |= name == "spb_decode";
             return Node::Builtin(function, nodes);
         }
         let operator = match name.as_str() {

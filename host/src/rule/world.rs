@@ -42,6 +42,9 @@ pub trait World {
     /// There is no room for it.
     fn remember(&self, memory: Memory, key: &[u8], content: Option<&[u8]>) -> Result<Option<Bytes>, String>;
 
+    /// `spb_decode`: the topic of the message that the event is about.
+    fn topic(&self) -> Option<&str>;
+
     /// `jq`: all outputs of a program over one JSON text, as a JSON array. Without a limit, the configured one holds.
     ///
     /// # Errors
@@ -151,6 +154,10 @@ pub mod still {
                 Some(content) => kept.insert(key, Bytes::copy_from_slice(content)),
                 None => kept.remove(&key),
             })
+        }
+
+        fn topic(&self) -> Option<&str> {
+            None
         }
 
         fn jq(&self, program: &[u8], input: &[u8], _: Option<Duration>) -> Result<Bytes, String> {

@@ -21,6 +21,21 @@ pub struct SchemaRegistryConfig {
     pub schemas: BTreeMap<String, SchemaConfig>,
     /// Registries elsewhere, by the name that rules use.
     pub external: BTreeMap<String, ExternalConfig>,
+    pub sparkplugb: SparkplugConfig,
+}
+
+/// `[schema_registry.sparkplugb]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SparkplugConfig {
+    /// Whether `spb_decode` gives metrics that have only an alias the names that births gave them.
+    pub enable_alias_mapping: bool,
+}
+
+impl Default for SparkplugConfig {
+    fn default() -> SparkplugConfig {
+        SparkplugConfig { enable_alias_mapping: true }
+    }
 }
 
 /// `[schema_registry.schemas.NAME]`

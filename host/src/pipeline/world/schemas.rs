@@ -57,14 +57,29 @@ mod tests {
 
     use super::super::{Local, Supplies, Surroundings};
     use super::*;
-    use crate::message::Client;
-    use crate::rule::{Context, JsonEvent, NoFunctions, compile};
+    use crate::message::{Client, Message, MessageId, QoS};
+    use crate::rule::{Context, JsonEvent, NoFunctions, compile, learn_birth};
+    use crate::topic::TopicName;
 
-    /// The value of one expression after another, all in one world of one client.
-    fn evaluate(supplies: &Supplies, client: &Arc<Client>, local: &Local, expression: &str) -> Result<String, String> {
+    fn message(client: &Arc<Client>, topic: &str, payload: &'static [u8]) -> Message {
+        Message {
+            id: MessageId::next(1),
+            client: client.clone(),
+            topic: TopicName::new(topic).expect("a topic"),
+            payload: Bytes::from_static(payload),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            dup: false,
+            properties: None,
+            received_at: 1,
+        }
+    }
+
+    /// The value of an expression, in the world of a message.
+    fn evaluate(supplies: &Supplies, message: &Message, local: &Local, expression: &str) -> Result<String, String> {
         let plan = compile(&format!("SELECT {expression} AS x FROM t"), &NoFunctions).expect("SQL");
         let event = JsonEvent::new(Value::map(Default::default())).expect("an event");
-        let world = local.here(supplies, Some(client));
+        let world = local.here(supplies, Some(message));
         let mut rows = Vec::new();
         let context = Context { functions: &NoFunctions, world: &world };
         plan.evaluate(&event, context, &mut rows).map_err(|error| error.to_string())?;
@@ -89,7 +104,7 @@ mod tests {
         let schemas = Schemas::compile(&toml::from_str(config).expect("a configuration"), None);
         let schemas = schemas.unwrap_or_else(|problems| panic!("{problems:?}"));
         let supplies = Supplies { schemas, ..Supplies::default() };
-        let (client, other) = (Arc::new(Client::rule("a", 1)), Arc::new(Client::rule("b", 1)));
+        let any = message(&Arc::new(Client::rule("a", 1)), "t/1", b"");
         let local = Local::new(Arc::new(Surroundings::new([])));
         for (expression, expected) in [
             (r#"bin2hexstr(schema_encode('reading', json_decode('{"t":1.5}')))"#, Ok(r#""000000000000F83F""#)),
@@ -110,25 +125,51 @@ mod tests {
                 Ok(r#""120582010261 62""#),
             ),
             ("spb_encode(json_decode('{\"metrics\":[{\"bytes_value\":\"?\"}]}'))", Err("Base64")),
-            // A birth message with name and alias, then data with the alias alone.
-            ("spb_decode(hexstr2bin('120512017410075005'))", Err("not this schema's")),
             ("spb_decode(hexstr2bin('12070A0174100750 05'))", Err("hexadecimal")),
-            (
-                "spb_decode(hexstr2bin('12070A017410075005'))",
-                Ok(r#"{"metrics":[{"name":"t","int_value":5,"alias":7}]}"#),
-            ),
-            ("spb_decode(hexstr2bin('120410075006'))", Ok(r#"{"metrics":[{"name":"t","int_value":6,"alias":7}]}"#)),
             ("sparkplug_decode(hexstr2bin('120410075006'))", Ok(r#"{"metrics":[{"int_value":6,"alias":7}]}"#)),
         ] {
-            let answer = evaluate(&supplies, &client, &local, expression);
+            let answer = evaluate(&supplies, &any, &local, expression);
             match (&answer, expected) {
                 (Ok(json), Ok(expected)) => assert_eq!(*json, expected.replace(' ', ""), "{expression}"),
                 (Err(error), Err(part)) => assert!(error.contains(part), "{expression}: {error}"),
                 _ => panic!("{expression}: {answer:?}, expected {expected:?}"),
             }
         }
-        // Another connection has other aliases.
-        let data = evaluate(&supplies, &other, &local, "spb_decode(hexstr2bin('120410075006'))");
-        assert_eq!(data.as_deref(), Ok(r#"{"metrics":[{"int_value":6,"alias":7}]}"#));
+    }
+
+    #[test]
+    fn a_birth_names_what_has_only_an_alias() {
+        let (client, other) = (Arc::new(Client::rule("a", 1)), Arc::new(Client::rule("b", 1)));
+        let (supplies, local) = (Supplies::default(), Local::new(Arc::new(Surroundings::new([]))));
+        let learn = |topic: &str, payload: &'static [u8]| {
+            let message = message(&client, topic, payload);
+            learn_birth(&local.here(&supplies, Some(&message)), &message.payload)
+        };
+        // The alias 7, with the value 6.
+        let data = |client: &Arc<Client>, topic: &str, name: Option<&str>| {
+            let decoded =
+                evaluate(&supplies, &message(client, topic, b""), &local, "spb_decode(hexstr2bin('120410075006'))");
+            let name = name.map(|name| format!("\"name\":\"{name}\",")).unwrap_or_default();
+            assert_eq!(decoded, Ok(format!("{{\"metrics\":[{{{name}\"int_value\":6,\"alias\":7}}]}}")), "{topic}");
+        };
+        data(&client, "s/g/NDATA/n", None);
+        assert_eq!(learn("s/g/NBIRTH/n", b"\x12\x05\x0A\x01t\x10\x07"), Ok(()));
+        assert_eq!(learn("s/g/DBIRTH/n/d", b"\x12\x05\x0A\x01u\x10\x07"), Ok(()));
+        data(&client, "s/g/NDATA/n", Some("t"));
+        data(&client, "s/g/DDATA/n/d", Some("u"));
+        // Another node, another device, what is no data, and another connection.
+        for topic in ["s/g/NDATA/m", "s/g/DDATA/n/e", "s/g/NCMD/n", "t/1"] {
+            data(&client, topic, None);
+        }
+        data(&other, "s/g/NDATA/n", None);
+        // The next birth replaces all names of the one before; what is no birth changes nothing.
+        assert_eq!(learn("s/g/NBIRTH/n", b"\x12\x05\x0A\x01v\x10\x07"), Ok(()));
+        assert_eq!(learn("s/g/NDATA/n", b"\x12\x05\x0A\x01w\x10\x07"), Ok(()));
+        assert!(learn("s/g/NBIRTH/n", b"\xFF").is_err());
+        data(&client, "s/g/NDATA/n", Some("v"));
+        assert_eq!(learn("s/g/NBIRTH/n", b"\x12\x05\x0A\x01x\x10\x08"), Ok(()));
+        data(&client, "s/g/NDATA/n", None);
+        assert_eq!(learn("s/g/NBIRTH/n", b""), Ok(()));
+        data(&client, "s/g/DDATA/n/d", Some("u"));
     }
 }

@@ -39,6 +39,7 @@ use rustc_hash::FxHashMap;
 
 use super::World;
 use crate::value::Value;
+pub use sparkplug::learn_birth;
 
 /// The longest text and the longest list that a function may build, in bytes and in elements.
 pub const MAX_BUILT: usize = 16 << 20;

@@ -1,5 +1,7 @@
-//! Sparkplug B payloads. A metric that has only an alias gets the name that a birth message gave it: of those that this
-//! client's connection sent and that a rule decoded with `spb_decode`.
+//! Sparkplug B payloads. A metric that has only an alias gets the name that the last birth of the same edge node or device
+//! gave to it, if this connection sent that birth ([`learn_birth`]).
+
+mod births;
 
 use std::sync::Arc;
 
@@ -9,8 +11,9 @@ use super::args::bytes;
 use super::codec::{from_base64, to_base64};
 use super::schemas::message;
 use super::{Fault, Function};
-use crate::rule::{Memory, World};
+use crate::rule::World;
 use crate::value::{Map, Value};
+pub use births::learn_birth;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::with_world(
@@ -54,7 +57,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         1..=2,
         "spb_decode(text[, message]) -> map",
         "Like sparkplug_decode, with Base64 in the metrics' bytes_value, and with the names of metrics that have only an \
-         alias, if the same connection sent both in an earlier message that was decoded so.",
+         alias, if the same connection sent the birth of the edge node or device that the topic names.",
         &[("spb_decode('abc')", "!")],
         spb_decode,
     ),
@@ -88,24 +91,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn spb_decode(world: &dyn World, args: &[Value]) -> Result<Value, Fault> {
     let decoded = world.schemas().sparkplug_decode(bytes(args, 0)?, message(args, 1)?).map_err(Fault::failed)?;
+    let names = births::names(world);
     each_metric(&decoded, &mut |metric| {
         if let Some(Value::Str(data)) = metric.get(&b"bytes_value"[..]) {
             let text = Value::Str(to_base64(data).into());
             metric.insert(Bytes::from_static(b"bytes_value"), text);
         }
-        let Some(alias) = metric.get(&b"alias"[..]).and_then(Value::text) else { return Ok(()) };
-        // No term, and so no key of a rule, begins like this.
-        let key = [b"spb alias ", &alias[..]].concat();
-        match metric.get(&b"name"[..]) {
-            Some(Value::Str(name)) if world.recall(Memory::Connection, &key).as_ref() != Some(name) => {
-                world.remember(Memory::Connection, &key, Some(name)).map_err(Fault::failed)?;
-            }
-            Some(_) => {}
-            None => {
-                if let Some(name) = world.recall(Memory::Connection, &key) {
-                    metric.insert(Bytes::from_static(b"name"), Value::Str(name));
-                }
-            }
+        let alias = metric.get(&b"alias"[..]).and_then(births::alias);
+        if let (Some(alias), Some(names), None) = (alias, &names, metric.get(&b"name"[..]))
+            && let Some(name) = names.name(alias)
+        {
+            metric.insert(Bytes::from_static(b"name"), Value::Str(name));
         }
         Ok(())
     })
