@@ -4,7 +4,7 @@
 //! to the next. A peer whose CONNECT is there keeps its place, for it may be us, or a service that we ask, who take long.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How long a place is safe without CONNECT. TLS and WebSocket over a satellite take less.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-
-const WAITING: u8 = 0;
-const HEARD: u8 = 1;
-const LEAVING: u8 = 2;
 
 /// The places of one listener.
 #[derive(Debug)]
@@ -30,7 +26,8 @@ pub struct Handshakes {
 /// The state of one that has a place.
 #[derive(Debug, Default)]
 struct Wait {
-    state: AtomicU8,
+    /// CONNECT is there, or the place was given away: whatever came first.
+    over: AtomicBool,
     leave: Notify,
 }
 
@@ -71,13 +68,13 @@ impl Handshakes {
         let next = self.free.clone().acquire_owned();
         tokio::pin!(next);
         while let Some((since, oldest)) = self.order.front() {
-            if let Some(oldest) = oldest.upgrade().filter(|oldest| oldest.is(WAITING)) {
+            if let Some(oldest) = oldest.upgrade().filter(|oldest| !oldest.is_over()) {
                 tokio::select! {
                     biased;
                     permit = &mut next => return permit.ok(),
                     () = tokio::time::sleep_until((*since + self.patience).into()) => {}
                 }
-                if oldest.becomes(LEAVING) {
+                if oldest.end() {
                     oldest.leave.notify_one();
                     self.order.pop_front();
                     break;
@@ -90,13 +87,13 @@ impl Handshakes {
 }
 
 impl Wait {
-    fn is(&self, state: u8) -> bool {
-        self.state.load(Ordering::Relaxed) == state
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Whether it was waiting until now.
-    fn becomes(&self, state: u8) -> bool {
-        self.state.compare_exchange(WAITING, state, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    fn end(&self) -> bool {
+        !self.over.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -115,7 +112,7 @@ impl Place {
 impl Waiting {
     /// CONNECT is there.
     pub fn heard(&self) {
-        self.0.becomes(HEARD);
+        self.0.end();
     }
 }
 
@@ -136,7 +133,7 @@ mod tests {
             drop(first);
         });
         let third = third.unwrap();
-        assert!(second.waiting.0.is(WAITING) && third.waiting.0.is(WAITING));
+        assert!(!second.waiting.0.is_over() && !third.waiting.0.is_over());
     }
 
     #[tokio::test]
@@ -148,7 +145,7 @@ mod tests {
                 first.waiting().heard();
             }
             assert!(tokio::time::timeout(SOON, all.place()).await.is_err());
-            assert!(!first.waiting.0.is(LEAVING));
+            assert!(tokio::time::timeout(Duration::ZERO, first.lost()).await.is_err());
             drop(first);
             assert!(all.place().await.is_some());
         }
