@@ -12,6 +12,8 @@ mod brokers;
 mod connections;
 #[path = "load/cpu.rs"]
 mod cpu;
+#[path = "front/crowd.rs"]
+mod crowd;
 #[path = "front/fan_out.rs"]
 mod fan_out;
 #[path = "load/histogram.rs"]

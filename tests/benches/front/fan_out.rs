@@ -1,15 +1,14 @@
 //! One publisher, many subscribers, nothing lost: as many messages are under way as keep everybody busy and no queue full.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
 use support::mqtt::Client;
 use support::wire::{self, Packet, Publish, Version};
 
 use super::brokers::Broker;
+use super::crowd::Crowd;
 
 /// Deliveries under way at one time, as near as whole messages allow.
 const UNDER_WAY: usize = 20_000;
@@ -21,20 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `subscribers` of one topic; one of them has `filters` more that do not match.
 pub fn run(broker: &Broker, subscribers: usize, filters: usize, deliveries: usize) -> Result<()> {
-    let mut poll = Poll::new()?;
-    let mut streams = Vec::with_capacity(subscribers);
-    for number in 0..subscribers {
-        let mut client = Client::connect(broker.address, Version::V4, &format!("subscriber-{number}"));
+    let mut crowd = Crowd::gather(broker.address, subscribers, "subscriber", |number, client| {
         ensure!(client.subscribe("fan/out", 0) == 0, "the subscription is refused");
-        if number == 0 {
-            subscribe_more(&mut client, filters)?;
-        }
-        let stream = client.into_stream();
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
-        streams.push(stream);
-    }
+        if number == 0 { subscribe_more(client, filters) } else { Ok(()) }
+    })?;
     let mut publisher = Client::connect(broker.address, Version::V4, "publisher").into_stream();
     let mut packet = Vec::new();
     let publish = Publish { topic: "fan/out", payload: &[b'x'; 256], ..Publish::default() };
@@ -42,7 +31,7 @@ pub fn run(broker: &Broker, subscribers: usize, filters: usize, deliveries: usiz
 
     let mut wave = |messages: usize| -> Result<()> {
         publisher.write_all(&packet.repeat(messages))?;
-        receive(&mut poll, &mut streams, packet.len() * messages)
+        receive(&mut crowd, subscribers, packet.len() * messages)
     };
     let messages = (UNDER_WAY / subscribers).clamp(1, MESSAGES);
     wave(messages)?;
@@ -77,33 +66,18 @@ fn subscribe_more(client: &mut Client, filters: usize) -> Result<()> {
 }
 
 /// Reads until every subscriber has `each` bytes more.
-fn receive(poll: &mut Poll, streams: &mut [TcpStream], each: usize) -> Result<()> {
-    let mut missing = vec![each; streams.len()];
-    let mut waiting = streams.len();
-    let mut events = Events::with_capacity(1024);
-    let mut buffer = vec![0; 256 << 10];
+fn receive(crowd: &mut Crowd, subscribers: usize, each: usize) -> Result<()> {
+    let mut missing = vec![each; subscribers];
+    let mut waiting = subscribers;
     let start = Instant::now();
     while waiting > 0 {
         ensure!(start.elapsed() < PATIENCE, "{waiting} subscribers wait for messages since {PATIENCE:?}");
-        match poll.poll(&mut events, Some(Duration::from_millis(100))) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
-            _ => {}
-        }
-        for event in events.iter() {
-            let Token(number) = event.token();
-            loop {
-                match streams[number].read(&mut buffer) {
-                    Ok(0) => bail!("subscriber {number} was closed"),
-                    Ok(n) => {
-                        let left = &mut missing[number];
-                        *left = left.checked_sub(n).context("more than was published")?;
-                        waiting -= usize::from(*left == 0);
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
+        crowd.read(Duration::from_millis(100), |number, _, bytes| {
+            let left = &mut missing[number];
+            *left = left.checked_sub(bytes.len()).context("more than was published")?;
+            waiting -= usize::from(*left == 0);
+            Ok(())
+        })?;
     }
     Ok(())
 }
