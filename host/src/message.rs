@@ -157,6 +157,16 @@ pub struct Record {
     pub timestamp: Option<i64>,
 }
 
+impl Record {
+    /// Bytes that Kafka gets of it: key, value and headers.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let part = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + part(value)).sum();
+        part(&self.key) + part(&self.value) + headers
+    }
+}
+
 /// Messages for the tests of whoever handles them.
 #[cfg(test)]
 pub mod testing {

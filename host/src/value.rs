@@ -157,22 +157,34 @@ impl Value {
         }
     }
 
-    /// Whether walking through this value stays within `nodes` values and `depth` levels. Costs at most `nodes` steps,
-    /// also for a small value that shares its parts so often that it would print very large.
+    /// Whether this value stays within `nodes` and `levels`. Each value counts as a node, each 64 bytes of a text as one
+    /// more. Costs at most `nodes` steps, also for a small value that shares its parts so often that it would print very
+    /// large.
     #[must_use]
-    pub fn fits(&self, nodes: usize, depth: usize) -> bool {
-        fn walk(value: &Value, left: &mut usize, depth: usize) -> bool {
-            let Some(rest) = left.checked_sub(1) else { return false };
-            *left = rest;
-            match value {
-                Value::List(items) => depth > 0 && items.iter().all(|item| walk(item, left, depth - 1)),
-                Value::Map(entries) => depth > 0 && entries.values().all(|item| walk(item, left, depth - 1)),
-                _ => true,
-            }
+    pub fn fits(&self, nodes: usize, levels: usize) -> bool {
+        self.fits_into(&mut { nodes }, levels)
+    }
+
+    /// Takes the nodes of this value out of `room`; `false` when they do not fit or go deeper than `levels`.
+    #[must_use]
+    pub fn fits_into(&self, room: &mut usize, levels: usize) -> bool {
+        let own = match self {
+            Value::Str(text) => 1 + text.len() / NODE_BYTES,
+            Value::Bits { bytes, .. } => 1 + bytes.len() / NODE_BYTES,
+            _ => 1,
+        };
+        let Some(rest) = room.checked_sub(own) else { return false };
+        *room = rest;
+        match self {
+            Value::List(items) => levels > 0 && items.iter().all(|item| item.fits_into(room, levels - 1)),
+            Value::Map(entries) => levels > 0 && entries.values().all(|item| item.fits_into(room, levels - 1)),
+            _ => true,
         }
-        walk(self, &mut { nodes }, depth)
     }
 }
+
+/// Bytes of a text that count as much as a value in [`Value::fits`].
+const NODE_BYTES: usize = 64;
 
 impl From<bool> for Value {
     fn from(value: bool) -> Value {

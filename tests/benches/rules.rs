@@ -16,7 +16,8 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 use millstream::message::{Client, ClientId, Message, MessageId, ProtocolVersion, QoS};
 use millstream::rule::{
-    Context as Surroundings, Memory, NoFunctions, Plan, PublishEvent, Row, Schemas, Template, World, compile,
+    Context as Surroundings, EVALUATION_LIMIT, Memory, NoFunctions, Plan, PublishEvent, Row, Schemas, Template, World,
+    compile,
 };
 use millstream::schema;
 use millstream::topic::{FilterIndex, TopicFilter, TopicName};
@@ -255,7 +256,8 @@ fn scanners() -> Vec<(&'static str, Scan)> {
 /// A world that no rule here asks anything of.
 struct Nowhere;
 
-const CONTEXT: Surroundings<'static> = Surroundings { functions: &NoFunctions, world: &Nowhere };
+const CONTEXT: Surroundings<'static> =
+    Surroundings { functions: &NoFunctions, world: &Nowhere, limit: EVALUATION_LIMIT };
 
 impl World for Nowhere {
     fn now(&self) -> i64 {

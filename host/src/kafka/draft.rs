@@ -11,12 +11,3 @@ pub struct Draft {
     pub ack: AckHandle,
     pub charge: Charge,
 }
-
-impl Draft {
-    /// Bytes that Kafka gets of it.
-    pub(super) fn weight(&self) -> usize {
-        let part = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
-        let headers: usize = self.record.headers.iter().map(|(name, value)| name.len() + part(value)).sum();
-        part(&self.record.key) + part(&self.record.value) + headers
-    }
-}

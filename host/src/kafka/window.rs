@@ -228,7 +228,7 @@ impl Window {
     /// Beyond the limit with `on_full = block` a record waits unacknowledged, which is what stops its client.
     pub(super) fn take(&mut self, draft: Draft, now: Instant, departures: &mut Vec<Departure>) -> Admission {
         let lane = self.lane_of(draft.record.key.as_deref(), now);
-        let weight = draft.weight();
+        let weight = draft.record.bytes();
         if self.lanes[lane.index()].waiting() == 0 && self.may_go(lane, weight, now) {
             departures.push(self.depart(lane, draft, weight, now));
             return Admission::Taken;

@@ -1,10 +1,13 @@
 //! A rule as the configuration says it.
 
+use std::time::Duration;
+
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::builtin::ActionUse;
+use crate::rule::EVALUATION_LIMIT;
 use crate::units::Millis;
 
 /// One rule: which messages, what becomes of them, where they go.
@@ -44,6 +47,12 @@ impl RuleEngineConfig {
         let timeout = self.jq_function_default_timeout;
         let possible = (Millis(1)..=Millis::from_secs(3600)).contains(&timeout);
         (!possible).then(|| ("jq_function_default_timeout", "expected at least 1 ms and at most an hour".to_owned()))
+    }
+
+    /// How long a rule may take over one message: never less than one jq program may.
+    #[must_use]
+    pub fn evaluation_limit(&self) -> Duration {
+        self.jq_function_default_timeout.duration().max(EVALUATION_LIMIT)
     }
 }
 

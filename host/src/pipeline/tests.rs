@@ -32,10 +32,14 @@ impl Wanted {
         wanted
     }
 
-    fn action(mut self, name: &str, topic: &str) -> Wanted {
+    fn action(self, name: &str, topic: &str) -> Wanted {
+        self.action_of(name, topic, "${payload}")
+    }
+
+    fn action_of(mut self, name: &str, topic: &str, value: &str) -> Wanted {
         let action = format!(
             "type = \"kafka_producer\"\nconnector = \"kafka\"\n[parameters]\ntopic = \"{topic}\"\n\
-             message = {{ key = \"${{clientid}}\", value = \"${{payload}}\" }}"
+             message = {{ key = \"${{clientid}}\", value = \"{value}\" }}"
         );
         self.actions.insert(name.to_owned(), toml::from_str(&action).unwrap());
         self
@@ -200,6 +204,26 @@ fn everything_that_is_wrong_is_named_at_once_and_nothing_is_started() {
 }
 
 #[test]
+fn what_rules_make_of_one_message_has_a_limit() {
+    let kafka = EmbeddedKafka::start(&["a", "b"]).unwrap();
+    let whole = r#"SELECT * FROM "t""#;
+    let bench = Wanted::new(&kafka)
+        .action_of("a", "a", "${.}")
+        .action("b", "b")
+        .rule("each", r#"FOREACH payload FROM "t""#, &["a"])
+        .rule("whole", whole, &["b"])
+        .start();
+    let list = |elements: usize| format!("[{}]", vec!["1234567"; elements].join(","));
+    let refused = Outcome::Refused(Refusal::ImplementationSpecific);
+    // 20 rows of 16 times 20 bytes; 6,000 of 16 times 6,000.
+    let outcomes = bench.publish(&[("t", &list(20)), ("t", &list(6_000)), ("t", &list(20))]);
+    assert_eq!(outcomes, [Outcome::Delivered, refused, Outcome::Delivered]);
+    assert_eq!(bench.tally("each"), Tally { matched: 3, passed: 2, exception: 1, ..Tally::default() });
+    assert_eq!((bench.counts("a").accepted, bench.counts("a").delivered), (40, 40));
+    assert_eq!((bench.counts("b").accepted, bench.counts("b").delivered), (3, 3), "the other rule knows nothing of it");
+}
+
+#[test]
 fn events_run_the_rules_that_name_them_and_publications_to_their_topics_do_not() {
     let kafka = EmbeddedKafka::start(&["e"]).unwrap();
     let wanted = Wanted::new(&kafka).action("e", "e");
@@ -320,6 +344,27 @@ fn defaults_of_republish_are_what_the_rule_selects() {
     let failed = ResultCounts { total: 1, unknown: 1, ..ResultCounts::default() };
     assert_eq!((bench.results("bad"), bench.results("odd")), (failed, failed));
     assert_eq!(bench.counts("plain").failed(FailCause::Template), 2);
+}
+
+#[test]
+fn a_batch_that_grows_large_goes_on_early_and_in_order() {
+    let kafka = EmbeddedKafka::start(&["a"]).unwrap();
+    let numbered = |letter: &str| format!(r#"SELECT *, concat(payload.n, '{letter}') as note FROM "t""#);
+    let bench = Wanted::new(&kafka)
+        .action("a", "a")
+        .built_in("again", republish("topic = \"u/${note}\""))
+        .rule("one", &numbered("x"), &["again", "a"])
+        .rule("two", &numbered("y"), &["again"])
+        .start();
+    let filler = "0".repeat(1 << 20);
+    let payloads: Vec<String> = (0..40).map(|n| format!(r#"{{"n": {n}, "l": "{filler}"}}"#)).collect();
+    let messages: Vec<(&str, &str)> = payloads.iter().map(|payload| ("t", payload.as_str())).collect();
+    assert_eq!(bench.publish(&messages), vec![Outcome::Delivered; 40]);
+    let heard = bench.heard();
+    let topics: Vec<&str> = heard.iter().map(|(message, _)| message.topic.as_str()).collect();
+    let expected: Vec<String> = (0..40).flat_map(|n| [format!("u/{n}x"), format!("u/{n}y")]).collect();
+    assert_eq!(topics, expected);
+    assert_eq!((bench.counts("a").delivered, bench.tally("one").passed), (40, 40));
 }
 
 #[test]

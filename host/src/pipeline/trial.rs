@@ -44,7 +44,11 @@ impl Trial {
     pub fn answer(&mut self, line: &str) -> String {
         let functions = PluginFunctions { functions: &self.functions, warm: RefCell::new(&mut self.warm) };
         let world = self.world.here(&self.supplies, None);
-        tester::run_line(line, &self.functions, Context { functions: &functions, world: &world })
+        tester::run_line(
+            line,
+            &self.functions,
+            Context { functions: &functions, world: &world, limit: self.supplies.engine.evaluation_limit() },
+        )
     }
 
     /// What a statement reads, calls and costs.

@@ -1,10 +1,12 @@
 //! One worker thread: take what waits, find the rules, run them, hand the records on, settle.
 //!
-//! Work goes chunk by chunk, rule by rule, so that plugins and sinks see batches; records reach each sink in the order of
-//! their messages. A worker never waits for Kafka. A panic costs the chunk that it happened in: its promises are dropped,
+//! Work goes chunk by chunk, so that plugins and sinks see batches: every rule's decode plugins first, then each message
+//! through all its rules, then every rule's transform plugins. A batch that grows large goes on early. Records reach each
+//! sink in the order of their messages. A worker never waits for Kafka. A panic costs the chunk that it happened in: its promises are dropped,
 //! which tells the publishers that nothing was delivered.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +26,17 @@ use crate::ack::{self, AckHandle, Outcome, Refusal};
 use crate::kafka::Draft;
 use crate::ledger::{Charge, DropCause, FailCause};
 use crate::message::{Client, Message};
-use crate::rule::{self, Context, EvalErrorKind, Event, OccurredEvent, Plan, PublishEvent, Source};
+use crate::rule::{self, Context, EvalError, EvalErrorKind, Event, OccurredEvent, Plan, PublishEvent, Source};
 
 /// Messages that go through the stages together.
 const CHUNK: usize = 256;
+/// Bytes of records that a worker gathers before it hands them on, whether or not the chunk is done.
+const MAX_GATHERED: usize = 16 << 20;
+/// Bytes of the records that one rule may make of one message: many, each with much of the message in it, grow with the square
+/// of the message.
+const MAX_MADE: usize = 64 << 20;
+/// What a record counts besides its bytes.
+const RECORD_OVERHEAD: usize = 512;
 /// Topics whose rules a worker remembers; beyond that it forgets all and starts again.
 const MAX_CACHED_TOPICS: usize = 10_000;
 /// How often an idle worker looks whether the pipeline was replaced, so that an old one can end.
@@ -69,6 +78,16 @@ struct Worker<'a> {
 struct Input {
     index: usize,
     decoded: Option<Message>,
+}
+
+/// One rule's part of a chunk.
+struct Lot<'p> {
+    rule: &'p Rule,
+    /// In the order of their messages.
+    inputs: VecDeque<Input>,
+    tally: Tally,
+    /// What SQL has given so far and plugins have not seen yet.
+    routed: Vec<Routed>,
 }
 
 impl<'a> Worker<'a> {
@@ -121,13 +140,19 @@ impl<'a> Worker<'a> {
         if pipeline.births {
             self.learn_births(&pipeline, chunk);
         }
-        let mut outbox = Outbox::default();
-        for messages in work.chunk_by(|(a, _), (b, _)| a == b) {
-            let rule = &pipeline.rules[messages[0].0];
-            let inputs = messages.iter().map(|(_, index)| Input { index: *index, decoded: None }).collect();
-            self.run_rule(&pipeline, rule, chunk, inputs, &mut promises, &mut outbox);
+        let by_rule = work.chunk_by(|(a, _), (b, _)| a == b);
+        let mut lots: Vec<Lot> = by_rule
+            .map(|messages| self.decode(&pipeline.rules[messages[0].0], chunk, messages, &mut promises))
+            .collect();
+        let mut gathered = 0;
+        for lot in turns(&lots) {
+            gathered += self.evaluate(&pipeline, &mut lots[lot], chunk, &mut promises);
+            if gathered > MAX_GATHERED {
+                self.hand_on(&pipeline, chunk, &mut lots);
+                gathered = 0;
+            }
         }
-        outbox.send(&pipeline, |entries| self.republish(&pipeline, entries));
+        self.hand_on(&pipeline, chunk, &mut lots);
         for promise in promises {
             promise.finish();
         }
@@ -143,37 +168,18 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn run_rule(
+    /// What one rule has to do: its messages, as its decode plugins see them.
+    fn decode<'p>(
         &mut self,
-        pipeline: &Pipeline,
-        rule: &Rule,
+        rule: &'p Rule,
         chunk: &[Inbound],
-        inputs: Vec<Input>,
+        messages: &[(usize, usize)],
         promises: &mut [Promise],
-        outbox: &mut Outbox,
-    ) {
+    ) -> Lot<'p> {
+        let mut inputs: Vec<Input> = messages.iter().map(|(_, index)| Input { index: *index, decoded: None }).collect();
         let mut tally = Tally { matched: inputs.len() as u64, ..Tally::default() };
-        let inputs = self.decode(rule, chunk, inputs, promises, &mut tally);
-        let mut routed = self.evaluate(pipeline, rule, chunk, &inputs, promises, &mut tally);
-        if !routed.is_empty() {
-            for stage in &rule.transform {
-                self.warm.transform(stage, &rule.name, |index| &chunk[index].message, &mut routed);
-            }
-        }
-        rule.counters.add(tally);
-        outbox.push(&rule.actions, routed);
-    }
-
-    fn decode(
-        &mut self,
-        rule: &Rule,
-        chunk: &[Inbound],
-        mut inputs: Vec<Input>,
-        promises: &mut [Promise],
-        tally: &mut Tally,
-    ) -> Vec<Input> {
         if rule.decode.is_empty() {
-            return inputs;
+            return Lot { rule, inputs: inputs.into(), tally, routed: Vec::new() };
         }
         // An event that is about no message has nothing to decode.
         let empty =
@@ -198,104 +204,122 @@ impl<'a> Worker<'a> {
             inputs = next;
         }
         inputs.extend(untouched);
-        inputs
+        inputs.sort_by_key(|input| input.index);
+        Lot { rule, inputs: inputs.into(), tally, routed: Vec::new() }
     }
 
+    /// Runs a rule over the next of its messages; gives what the records of it weigh, in bytes.
     fn evaluate(
         &mut self,
         pipeline: &Pipeline,
-        rule: &Rule,
+        lot: &mut Lot<'_>,
         chunk: &[Inbound],
-        inputs: &[Input],
         promises: &mut [Promise],
-        tally: &mut Tally,
-    ) -> Vec<Routed> {
+    ) -> usize {
+        let Some(input) = lot.inputs.pop_front() else { return 0 };
+        let (rule, message, promise) = (lot.rule, input.message(chunk), &mut promises[input.index]);
+        let (node, rule_id) = (pipeline.node.as_str(), rule.name.as_str());
+        let (publication, occurred);
+        let event: &dyn Event = match &chunk[input.index].event {
+            None => {
+                publication = PublishEvent { message, node, rule_id };
+                &publication
+            }
+            Some(occurrence) => {
+                occurred = OccurredEvent { occurrence, message, node, rule_id };
+                &occurred
+            }
+        };
         let functions = PluginFunctions { functions: &pipeline.functions, warm: RefCell::new(&mut self.warm) };
-        let mut routed = Vec::with_capacity(inputs.len() * rule.actions.len());
-        for input in inputs {
-            let message = input.message(chunk);
-            let (node, rule_id) = (pipeline.node.as_str(), rule.name.as_str());
-            let (publication, occurred);
-            let event: &dyn Event = match &chunk[input.index].event {
-                None => {
-                    publication = PublishEvent { message, node, rule_id };
-                    &publication
-                }
-                Some(occurrence) => {
-                    occurred = OccurredEvent { occurrence, message, node, rule_id };
-                    &occurred
-                }
-            };
-            let mut rows = Vec::new();
-            let context = Context { functions: &functions, world: &self.world.here(&pipeline.supplies, Some(message)) };
-            if let Err(error) = rule.plan.evaluate(event, context, &mut rows) {
-                tally.exception += 1;
-                tracing::debug!(rule = rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");
-                promises[input.index].refuse(match error.kind {
-                    EvalErrorKind::PayloadNotJson => Refusal::PayloadFormatInvalid,
-                    _ => Refusal::ImplementationSpecific,
-                });
-                continue;
-            }
-            if rows.is_empty() {
-                tally.no_result += 1;
-                continue;
-            }
-            tally.passed += 1;
-            let promise = &mut promises[input.index];
-            // One record in all, from an undivided message: the promise itself goes along, nothing is branched.
-            let whole = promise.rules == 1 && rows.len() == 1 && rule.actions.len() == 1 && input.decoded.is_none();
-            for row in &rows {
-                for (position, RuleAction { index, account }) in rule.actions.iter().enumerate() {
-                    let action = &pipeline.actions[*index];
-                    let ack = if whole { promise.take() } else { promise.branch() };
-                    let rendered = match &action.target {
-                        Target::Kafka(kafka) => kafka.render(row, message).map(|record| (record, None)),
-                        Target::Republish(templates) => {
-                            let origin = &chunk[input.index];
-                            let Some(sender) = next_sender(origin, &rule.name) else {
-                                account.accept(1);
-                                account.charge().drop_for(DropCause::Loop);
-                                tracing::warn!(rule = rule.name, action = action.name, "a loop was cut");
-                                ack.settle(Outcome::Delivered);
-                                continue;
-                            };
-                            let message = templates.render(row, origin.original(), sender);
-                            message.map(|(record, rest)| (record, Some(Arc::new(rest)))).map_err(RenderError::from)
-                        }
-                        Target::Console => {
-                            let matched = matching_source(&rule.plan, &chunk[input.index]);
-                            console::print(&rule.name, message.topic.as_str(), &matched, event, row);
+        let world = self.world.here(&pipeline.supplies, Some(message));
+        let limit = pipeline.supplies.engine.evaluation_limit();
+        let mut rows = Vec::new();
+        if let Err(error) =
+            rule.plan.evaluate(event, Context { functions: &functions, world: &world, limit }, &mut rows)
+        {
+            lot.fail(message, &error, promise);
+            return 0;
+        }
+        if rows.is_empty() {
+            lot.tally.no_result += 1;
+            return 0;
+        }
+        let (before, mut weight) = (lot.routed.len(), 0);
+        // One record in all, from an undivided message: the promise itself goes along, nothing is branched.
+        let whole = promise.rules == 1 && rows.len() == 1 && rule.actions.len() == 1 && input.decoded.is_none();
+        for row in &rows {
+            for (position, RuleAction { index, account }) in rule.actions.iter().enumerate() {
+                let action = &pipeline.actions[*index];
+                let ack = if whole { promise.take() } else { promise.branch() };
+                let rendered = match &action.target {
+                    Target::Kafka(kafka) => kafka.render(row, message).map(|record| (record, None)),
+                    Target::Republish(templates) => {
+                        let origin = &chunk[input.index];
+                        let Some(sender) = next_sender(origin, &rule.name) else {
                             account.accept(1);
-                            account.charge().delivered();
+                            account.charge().drop_for(DropCause::Loop);
+                            tracing::warn!(rule = rule.name, action = action.name, "a loop was cut");
                             ack.settle(Outcome::Delivered);
                             continue;
-                        }
-                    };
-                    match rendered {
-                        Ok((record, publication)) => {
-                            let draft = Draft { record, ack, charge: Charge::none() };
-                            routed.push(Routed { message: input.index, action: position, draft, publication });
-                        }
-                        Err(error) => {
-                            account.accept(1);
-                            account.charge().fail(FailCause::Template);
-                            tracing::debug!(rule = rule.name, action = action.name, %error, "record not rendered");
-                            ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
-                        }
+                        };
+                        let message = templates.render(row, origin.original(), sender);
+                        message.map(|(record, rest)| (record, Some(Arc::new(rest)))).map_err(RenderError::from)
                     }
+                    Target::Console => {
+                        let matched = matching_source(&rule.plan, &chunk[input.index]);
+                        console::print(&rule.name, message.topic.as_str(), &matched, event, row);
+                        account.accept(1);
+                        account.charge().delivered();
+                        ack.settle(Outcome::Delivered);
+                        continue;
+                    }
+                };
+                match rendered {
+                    Ok((record, publication)) => {
+                        weight += RECORD_OVERHEAD + record.bytes();
+                        let draft = Draft { record, ack, charge: Charge::none() };
+                        lot.routed.push(Routed { message: input.index, action: position, draft, publication });
+                    }
+                    Err(error) => {
+                        account.accept(1);
+                        account.charge().fail(FailCause::Template);
+                        tracing::debug!(rule = rule.name, action = action.name, %error, "record not rendered");
+                        ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
+                    }
+                }
+                if weight > MAX_MADE {
+                    lot.take_back(before);
+                    lot.fail(message, &EvalError::too_large(), promise);
+                    return 0;
                 }
             }
         }
-        // Accepted first, all of an action in one step: nothing is charged that the ledger does not know.
-        for (position, action) in rule.actions.iter().enumerate() {
-            let n = routed.iter().filter(|entry| entry.action == position).count();
-            action.account.accept(n);
+        lot.tally.passed += 1;
+        weight
+    }
+
+    /// Sends what the rules have made so far through their transform plugins and on to the actions.
+    fn hand_on(&mut self, pipeline: &Pipeline, chunk: &[Inbound], lots: &mut [Lot<'_>]) {
+        let mut outbox = Outbox::default();
+        for lot in lots {
+            let (rule, mut routed) = (lot.rule, std::mem::take(&mut lot.routed));
+            // Accepted first, all of an action in one step: nothing is charged that the ledger does not know.
+            for (position, action) in rule.actions.iter().enumerate() {
+                let n = routed.iter().filter(|entry| entry.action == position).count();
+                action.account.accept(n);
+            }
+            for entry in &mut routed {
+                entry.draft.charge = rule.actions[entry.action].account.charge();
+            }
+            if !routed.is_empty() {
+                for stage in &rule.transform {
+                    self.warm.transform(stage, &rule.name, |index| &chunk[index].message, &mut routed);
+                }
+            }
+            rule.counters.add(std::mem::take(&mut lot.tally));
+            outbox.push(&rule.actions, routed);
         }
-        for entry in &mut routed {
-            entry.draft.charge = rule.actions[entry.action].account.charge();
-        }
-        routed
+        outbox.send(pipeline, |entries| self.republish(pipeline, entries));
     }
 
     /// Publishes what rules republish, in the order of the messages that it came from.
@@ -328,6 +352,39 @@ impl<'a> Worker<'a> {
                     ack.settle(Outcome::Refused(Refusal::QuotaExceeded));
                 }
             }
+        }
+    }
+}
+
+/// Whose turn it is: each lot as often as it has messages, all in the order of the messages.
+fn turns(lots: &[Lot<'_>]) -> Vec<usize> {
+    if let [only] = lots {
+        return vec![0; only.inputs.len()];
+    }
+    let each = lots.iter().enumerate();
+    let mut turns: Vec<(usize, usize)> =
+        each.flat_map(|(lot, Lot { inputs, .. })| inputs.iter().map(move |input| (input.index, lot))).collect();
+    turns.sort_unstable();
+    turns.into_iter().map(|(_, lot)| lot).collect()
+}
+
+impl Lot<'_> {
+    /// Counts a message that the rule could not handle, and tells its publisher.
+    #[cold]
+    fn fail(&mut self, message: &Message, error: &EvalError, promise: &Promise) {
+        self.tally.exception += 1;
+        tracing::debug!(rule = self.rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");
+        promise.refuse(match error.kind {
+            EvalErrorKind::PayloadNotJson => Refusal::PayloadFormatInvalid,
+            EvalErrorKind::Other => Refusal::ImplementationSpecific,
+        });
+    }
+
+    /// Gives up the records from this one on: they are part of a message that failed.
+    #[cold]
+    fn take_back(&mut self, from: usize) {
+        for entry in self.routed.drain(from..) {
+            entry.draft.ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
         }
     }
 }

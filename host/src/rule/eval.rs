@@ -10,11 +10,12 @@ use bytes::Bytes;
 use super::Context;
 use super::ast::Compare;
 use super::event::Event;
-use super::plan::{Body, Field, Foreach, Item, Plan};
+use super::plan::{Body, Field, Foreach, Item, Node, Plan};
 use super::row::{Datum, Name, Row, Space, View};
 use crate::value::Value;
 
 mod arith;
+mod budget;
 mod compare;
 mod condition;
 mod expression;
@@ -22,6 +23,7 @@ mod payload;
 mod store;
 mod walk;
 
+use budget::{Budget, ELEMENT};
 use payload::Decoded;
 
 /// What kind of failure an evaluation met; the message's publisher may be told.
@@ -41,6 +43,13 @@ pub struct EvalError {
 }
 
 impl EvalError {
+    /// What is made of one message has passed its limit: in a rule, or where its rows become records.
+    #[cold]
+    #[must_use]
+    pub fn too_large() -> EvalError {
+        EvalError::other("the rule makes too much of the message: more than 64 MiB")
+    }
+
     #[cold]
     pub(super) fn other(message: impl Into<String>) -> EvalError {
         EvalError { kind: EvalErrorKind::Other, message: message.into() }
@@ -49,7 +58,7 @@ impl EvalError {
 
 type Result<T> = std::result::Result<T, EvalError>;
 
-/// Values and levels of one value that a rule builds; the largest list or text that it may build follows from these.
+/// Nodes and levels ([`Value::fits`]) of one value that a rule builds, and of all that it keeps: 64 MiB of text.
 pub(super) const MAX_NODES: usize = 1 << 20;
 pub(super) const MAX_LEVELS: usize = 256;
 
@@ -64,6 +73,7 @@ struct Evaluator<'p> {
     context: Context<'p>,
     /// The first payload text that was decoded; every later one is taken for it, as in EMQX (rule-sql 2.4).
     decoded: OnceCell<Decoded>,
+    budget: Budget,
 }
 
 /// Where names are looked up: in `first`, and in `second` what is undefined there.
@@ -96,7 +106,8 @@ impl Plan {
         context: Context<'_>,
         rows: &mut Vec<Row<'e>>,
     ) -> std::result::Result<(), EvalError> {
-        let evaluator = Evaluator { plan: self, context, decoded: OnceCell::new() };
+        let budget = Budget::new(context.limit);
+        let evaluator = Evaluator { plan: self, context, decoded: OnceCell::new(), budget };
         let before = rows.len();
         let done = match &self.body {
             Body::Select(fields) => evaluator.select_where(fields, event, rows),
@@ -112,20 +123,26 @@ impl Plan {
 impl Evaluator<'_> {
     /// The fields first and WHERE after them: WHERE sees the aliases, and a failing field fails the rule.
     fn select_where<'e>(&self, fields: &[Field], event: &'e dyn Event, rows: &mut Vec<Row<'e>>) -> Result<()> {
-        let action = self.select(fields, &Row { event: Some(event), entries: Vec::new() })?;
+        let action = self.select(fields, &Row { event: Some(event), entries: Vec::new() }, false)?;
         if self.holds(self.plan.condition.as_ref(), View { event: Some(event), entries: &action.entries })? {
             rows.push(action);
         }
         Ok(())
     }
 
-    fn select<'e>(&self, fields: &[Field], columns: &Row<'e>) -> Result<Row<'e>> {
+    /// One row. What it builds takes room if it is one of many.
+    fn select<'e>(&self, fields: &[Field], columns: &Row<'e>, one_of_many: bool) -> Result<Row<'e>> {
         let mut action = Row::default();
         for field in fields {
             match field {
                 Field::Star => action.merge(columns),
                 Field::Expr { node, target } => {
-                    let value = self.value(node, Scope::fields(action.view(), columns.view()))?.into_value();
+                    let found = self.value(node, Scope::fields(action.view(), columns.view()))?;
+                    let kept = one_of_many && !is_shared(node, &found);
+                    let value = found.into_value();
+                    if kept {
+                        self.budget.keep(&value)?;
+                    }
                     self.put(&mut action, target, value, columns.view())?;
                 }
             }
@@ -157,6 +174,7 @@ impl Evaluator<'_> {
             return Ok(());
         }
         for item in items.iter() {
+            self.budget.work(ELEMENT)?;
             match &foreach.item {
                 Item::Default(name) => context.set(Space::Symbol, &name.key, item.clone()),
                 Item::Alias(name) => context.set(Space::Text, &name.key, item.clone()),
@@ -165,10 +183,16 @@ impl Evaluator<'_> {
             if !self.holds(foreach.incase.as_ref(), context.view())? {
                 continue;
             }
-            rows.push(match &foreach.each {
-                Some(fields) => self.select(fields, &context)?,
+            let row = match &foreach.each {
+                Some(fields) => self.select(fields, &context, true)?,
                 None => context.clone(),
-            });
+            };
+            self.budget.row(row.entries.len())?;
+            for name in &foreach.nested {
+                let mut built = row.entries.iter().filter(|entry| entry.key == name.key);
+                built.try_for_each(|entry| self.budget.keep(&entry.value))?;
+            }
+            rows.push(row);
         }
         Ok(())
     }
@@ -183,4 +207,9 @@ impl Evaluator<'_> {
             _ => Ok(Arc::default()),
         }
     }
+}
+
+/// Whether all rows that show this value have it in common, and not each its own.
+fn is_shared(node: &Node, found: &Datum<'_>) -> bool {
+    matches!(found, Datum::Ref(_)) || matches!(node, Node::Variable(name) if name.is_payload())
 }

@@ -2,7 +2,7 @@
 //!
 //! EMQX's language, including its traps: every result that a working rule can have is the same. No clock, no file, no
 //! socket: what a rule may know of them is asked of the [`World`] that its evaluation brings. Nothing here panics on any
-//! text or message, and everything that can grow has a limit.
+//! text or message, and everything that can grow has a limit, an evaluation's time too.
 //!
 //! The way of a rule: `lexer` cuts the text into tokens, `parser` makes the tree of `ast`, `plan` resolves names once and
 //! collects the payload paths, `check` warns of what would surely fail; `eval` then runs the plan over an `event` and
@@ -38,7 +38,7 @@ pub use row::Row;
 pub use template::{Missing, MissingVariable, Template};
 #[cfg(any(test, fuzzing))]
 pub use world::still::Still;
-pub use world::{Context, Memory, Schemas, World};
+pub use world::{Context, EVALUATION_LIMIT, Memory, Schemas, World};
 
 use crate::value::Value;
 

@@ -129,6 +129,8 @@ pub(super) struct Foreach {
     pub over_payload: bool,
     pub item: Item,
     pub each: Option<Vec<Field>>,
+    /// What the fields of DO build anew for each element, each name once: those of dotted aliases.
+    pub nested: Vec<Name>,
     pub incase: Option<Node>,
 }
 
@@ -320,7 +322,16 @@ impl Planner<'_> {
         self.needs_document |= over_payload;
         let each = each.map(|fields| self.fields(fields));
         let incase = incase.map(|condition| self.node(condition));
-        Body::Foreach(Box::new(Foreach { helpers, last, over_payload, item, each, incase }))
+        let mut nested: Vec<Name> = Vec::new();
+        for field in each.iter().flatten() {
+            if let Field::Expr { target, .. } = field
+                && !target.steps.is_empty()
+                && !nested.contains(&target.name)
+            {
+                nested.push(target.name.clone());
+            }
+        }
+        Body::Foreach(Box::new(Foreach { helpers, last, over_payload, item, each, nested, incase }))
     }
 
     fn foreach_field(&mut self, field: &ast::Field) -> Field {

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 
+use super::eval::{MAX_LEVELS, MAX_NODES};
 use super::event::{Column, Event, EventType};
-use super::{Context, FunctionCatalog, JsonEvent, Missing, Plan, Row, Source, Template, compile};
+use super::{Context, EvalError, FunctionCatalog, JsonEvent, Missing, Plan, Row, Source, Template, compile};
 use crate::value::{Map, Value};
 
 /// Why a line has no output.
@@ -63,7 +64,11 @@ fn run(plan: &Plan, event: Option<&Value>, samples: bool, context: Context<'_>) 
     if rows.is_empty() {
         return Ok(object([("no_result", Value::Bool(true))]));
     }
-    Ok(object([("outputs", Value::list(rows.iter().map(Row::to_value).collect()))]))
+    let outputs = Value::list(rows.iter().map(Row::to_value).collect());
+    if !outputs.fits(MAX_NODES, MAX_LEVELS) {
+        return Err(Refusal::Runtime(EvalError::too_large().message));
+    }
+    Ok(object([("outputs", outputs)]))
 }
 
 /// Whether the rule's FROM lets the event in. A publication without a topic is let in: then only the rest is tried out.

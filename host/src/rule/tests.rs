@@ -215,7 +215,7 @@ fn functions_that_are_not_built_in() {
         let mut rows = Vec::new();
         compile(sql, &Counting)
             .unwrap()
-            .evaluate(&event, Context { functions: &Counting, world: &Still::default() }, &mut rows)
+            .evaluate(&event, Context { functions: &Counting, ..Still::default().context() }, &mut rows)
             .map(|()| rows[0].get("a"))
     };
     assert_eq!(run("SELECT count_args(1, 2) as a FROM t"), Ok(Some(Value::Int(2))));

@@ -16,7 +16,12 @@ pub struct Context<'a> {
     /// The functions that are not built in.
     pub functions: &'a dyn Functions,
     pub world: &'a dyn World,
+    /// How long it may take; looked at now and then, and before each call out of the rule.
+    pub limit: Duration,
 }
+
+/// How long an evaluation may take where nobody has a reason to say otherwise.
+pub const EVALUATION_LIMIT: Duration = Duration::from_secs(10);
 
 /// The world as the built-in functions see it. Every method is called by the function that is named at it, each time that
 /// a rule calls that function, and must come back soon: a worker waits for it.
@@ -108,7 +113,7 @@ pub mod still {
 
     use rustc_hash::FxHashMap;
 
-    use super::{Bytes, Context, Duration, Memory, Schemas, Value, World};
+    use super::{Bytes, Context, Duration, EVALUATION_LIMIT, Memory, Schemas, Value, World};
     use crate::rule::{NoFunctions, jq};
 
     #[derive(Default)]
@@ -122,7 +127,7 @@ pub mod still {
         pub const NOW: i64 = 1_700_000_000_123_456_789;
 
         pub fn context(&self) -> Context<'_> {
-            Context { functions: &NoFunctions, world: self }
+            Context { functions: &NoFunctions, world: self, limit: EVALUATION_LIMIT }
         }
     }
 

@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(once, twice);
     }
     if let Ok(line) = std::str::from_utf8(data) {
-        let answer = tester::run_line(line, &NoFunctions, Context { functions: &NoFunctions, world: &world });
+        let answer = tester::run_line(line, &NoFunctions, world.context());
         assert!(!answer.contains('\n') && Value::from_json(answer.as_bytes()).is_ok());
     }
 });

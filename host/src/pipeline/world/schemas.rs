@@ -58,7 +58,7 @@ mod tests {
     use super::super::{Local, Supplies, Surroundings};
     use super::*;
     use crate::message::{Client, Message, MessageId, QoS};
-    use crate::rule::{Context, JsonEvent, NoFunctions, compile, learn_birth};
+    use crate::rule::{Context, EVALUATION_LIMIT, JsonEvent, NoFunctions, compile, learn_birth};
     use crate::topic::TopicName;
 
     fn message(client: &Arc<Client>, topic: &str, payload: &'static [u8]) -> Message {
@@ -81,7 +81,7 @@ mod tests {
         let event = JsonEvent::new(Value::map(Default::default())).expect("an event");
         let world = local.here(supplies, Some(message));
         let mut rows = Vec::new();
-        let context = Context { functions: &NoFunctions, world: &world };
+        let context = Context { functions: &NoFunctions, world: &world, limit: EVALUATION_LIMIT };
         plan.evaluate(&event, context, &mut rows).map_err(|error| error.to_string())?;
         let mut json = Vec::new();
         rows[0].get("x").expect("a column").to_json(&mut json);

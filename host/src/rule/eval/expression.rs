@@ -36,10 +36,12 @@ impl Evaluator<'_> {
             Node::List(items) => self.list(items, scope)?,
             Node::Builtin(function, args) => {
                 let args = self.values(args, scope)?;
+                self.budget.call(function, &args)?;
                 function.call(self.context.world, &args).map_err(|fault| EvalError::other(fault.to_string()))?
             }
             Node::Plugin { id, name, args } => {
                 let args = self.values(args, scope)?;
+                self.budget.foreign_call()?;
                 let failed = |reason| EvalError::other(format!("`{name}`: {reason}"));
                 self.context.functions.call(*id, &args).map_err(failed)?
             }
