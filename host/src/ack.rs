@@ -55,8 +55,9 @@ pub enum Outcome {
     Failed,
 }
 
-const COUNT_MASK: u32 = 0xffff;
-const RANK_SHIFT: u32 = 16;
+/// A slot: 24 bits of open branches, 8 of the worst rank so far.
+const COUNT_MASK: u32 = 0x00ff_ffff;
+const RANK_SHIFT: u32 = 24;
 const RANK_REFUSED: u32 = 2;
 const RANK_FAILED: u32 = 0xff;
 
@@ -222,8 +223,8 @@ impl AckHandle {
         self.group.is_none()
     }
 
-    /// One more way that the message takes; it must be settled too. At most 65,534 branches: one more is detached
-    /// and fails the message, because a count that wrapped would acknowledge what is still open.
+    /// One more way that the message takes; it must be settled too. At most 16,777,214 branches: one more is
+    /// detached and fails the message, because a count that wrapped would acknowledge what is still open.
     pub fn branch(&self) -> AckHandle {
         let Some(group) = &self.group else { return AckHandle::detached() };
         let slot = &group.slots[self.slot as usize];
@@ -358,14 +359,18 @@ mod tests {
 
     #[test]
     fn more_branches_than_can_be_counted_fail_instead_of_wrapping() {
-        let group = AckGroup::open(1, &AckSignal::new());
-        let first = group.handle(0);
-        let branches: Vec<_> = (0..70_000).map(|_| first.branch()).collect();
-        first.settle(Outcome::Delivered);
-        for branch in branches {
-            branch.settle(Outcome::Delivered);
+        for (open_before, expected) in [(0, Outcome::Delivered), (COUNT_MASK - 4, Outcome::Failed)] {
+            let group = AckGroup::open(1, &AckSignal::new());
+            let first = group.handle(0);
+            group.slots[0].fetch_add(open_before, Ordering::Relaxed);
+            let branches: Vec<_> = (0..70_000).map(|_| first.branch()).collect();
+            group.slots[0].fetch_sub(open_before, Ordering::Relaxed);
+            first.settle(Outcome::Delivered);
+            for branch in branches {
+                branch.settle(Outcome::Delivered);
+            }
+            assert_eq!(group.outcome(0), Some(expected));
         }
-        assert_eq!(group.outcome(0), Some(Outcome::Failed));
     }
 
     #[test]

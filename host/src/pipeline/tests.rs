@@ -212,6 +212,7 @@ fn what_rules_make_of_one_message_has_a_limit() {
         .action("b", "b")
         .rule("each", r#"FOREACH payload FROM "t""#, &["a"])
         .rule("whole", whole, &["b"])
+        .rule("many", r#"FOREACH payload DO item FROM "u""#, &["b"])
         .start();
     let list = |elements: usize| format!("[{}]", vec!["1234567"; elements].join(","));
     let refused = Outcome::Refused(Refusal::ImplementationSpecific);
@@ -221,6 +222,9 @@ fn what_rules_make_of_one_message_has_a_limit() {
     assert_eq!(bench.tally("each"), Tally { matched: 3, passed: 2, exception: 1, ..Tally::default() });
     assert_eq!((bench.counts("a").accepted, bench.counts("a").delivered), (40, 40));
     assert_eq!((bench.counts("b").accepted, bench.counts("b").delivered), (3, 3), "the other rule knows nothing of it");
+    // As many small records as there is room for, and more.
+    assert_eq!(bench.publish(&[("u", &list(70_000)), ("u", &list(140_000))]), [Outcome::Delivered, refused]);
+    assert_eq!(bench.counts("b").delivered, 70_003);
 }
 
 #[test]
