@@ -4,10 +4,10 @@
 
 use crate::rule::{Event, Row};
 
-/// Prints one output.
-pub(super) fn print(rule: &str, trigger: &str, matched: &str, event: &dyn Event, row: &Row<'_>) {
+/// Prints one output; gives how long it was, in bytes.
+pub(super) fn print(rule: &str, trigger: &str, matched: &str, event: &dyn Event, row: &Row<'_>) -> usize {
     if !tracing::enabled!(tracing::Level::INFO) {
-        return;
+        return 0;
     }
     let (mut output, mut columns) = (Vec::new(), Vec::new());
     row.write_json(&mut output);
@@ -20,4 +20,5 @@ pub(super) fn print(rule: &str, trigger: &str, matched: &str, event: &dyn Event,
         columns = %String::from_utf8_lossy(&columns),
         "console"
     );
+    output.len() + columns.len()
 }

@@ -2,11 +2,14 @@
 //!
 //! Work goes chunk by chunk, so that plugins and sinks see batches: every rule's decode plugins first, then each message
 //! through all its rules, then every rule's transform plugins. A batch that grows large goes on early. Records reach each
-//! sink in the order of their messages. A worker never waits for Kafka. A panic costs the chunk that it happened in: its promises are dropped,
-//! which tells the publishers that nothing was delivered.
+//! sink in the order of their messages. A worker never waits for Kafka. A panic costs the chunk that it happened in: its
+//! promises are dropped, which tells the publishers that nothing was delivered.
+
+mod lot;
+mod outbox;
+mod product;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,26 +17,27 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustc_hash::FxHashMap;
 
-use super::action::{RenderError, Target};
-use super::console;
 use super::counters::Tally;
 use super::ingress::{Inbound, Shard, Taken};
-use super::republish::{MAX_HOPS, Subscribers};
+use super::republish::Subscribers;
 use super::stage::{Decoded, PluginFunctions, Routed, WarmGuests};
 use super::world::{Local, Surroundings};
 use super::{Pipeline, Rule, RuleAction};
 use crate::ack::{self, AckHandle, Outcome, Refusal};
 use crate::kafka::Draft;
 use crate::ledger::{Charge, DropCause, FailCause};
-use crate::message::{Client, Message};
-use crate::rule::{self, Context, EvalError, EvalErrorKind, Event, OccurredEvent, Plan, PublishEvent, Source};
+use crate::message::Message;
+use crate::rule::{self, Context, EvalError, Event, OccurredEvent, PublishEvent};
+use lot::{Input, Lot, Promise, turns};
+use outbox::Outbox;
+use product::{Product, product};
 
 /// Messages that go through the stages together.
 const CHUNK: usize = 256;
 /// Bytes of records that a worker gathers before it hands them on, whether or not the chunk is done.
 const MAX_GATHERED: usize = 16 << 20;
-/// Bytes of the records that one rule may make of one message: many, each with much of the message in it, grow with the square
-/// of the message.
+/// Bytes of the records that one rule may make of one message: many, each with much of the message in it, grow with the
+/// square of the message.
 const MAX_MADE: usize = 64 << 20;
 /// What a record counts besides its bytes.
 const RECORD_OVERHEAD: usize = 512;
@@ -72,22 +76,6 @@ struct Worker<'a> {
     world: Local,
     /// Indices into the pipeline's rules, by topic.
     cache: FxHashMap<Arc<str>, Arc<[usize]>>,
-}
-
-/// A message of the chunk on its way through one rule: as it came, or as a decode plugin made it.
-struct Input {
-    index: usize,
-    decoded: Option<Message>,
-}
-
-/// One rule's part of a chunk.
-struct Lot<'p> {
-    rule: &'p Rule,
-    /// In the order of their messages.
-    inputs: VecDeque<Input>,
-    tally: Tally,
-    /// What SQL has given so far and plugins have not seen yet.
-    routed: Vec<Routed>,
 }
 
 impl<'a> Worker<'a> {
@@ -251,34 +239,23 @@ impl<'a> Worker<'a> {
             for (position, RuleAction { index, account }) in rule.actions.iter().enumerate() {
                 let action = &pipeline.actions[*index];
                 let ack = if whole { promise.take() } else { promise.branch() };
-                let rendered = match &action.target {
-                    Target::Kafka(kafka) => kafka.render(row, message).map(|record| (record, None)),
-                    Target::Republish(templates) => {
-                        let origin = &chunk[input.index];
-                        let Some(sender) = next_sender(origin, &rule.name) else {
-                            account.accept(1);
-                            account.charge().drop_for(DropCause::Loop);
-                            tracing::warn!(rule = rule.name, action = action.name, "a loop was cut");
-                            ack.settle(Outcome::Delivered);
-                            continue;
-                        };
-                        let message = templates.render(row, origin.original(), sender);
-                        message.map(|(record, rest)| (record, Some(Arc::new(rest)))).map_err(RenderError::from)
-                    }
-                    Target::Console => {
-                        let matched = matching_source(&rule.plan, &chunk[input.index]);
-                        console::print(&rule.name, message.topic.as_str(), &matched, event, row);
-                        account.accept(1);
-                        account.charge().delivered();
-                        ack.settle(Outcome::Delivered);
-                        continue;
-                    }
-                };
-                match rendered {
-                    Ok((record, publication)) => {
+                match product(action, rule, &chunk[input.index], message, event, row) {
+                    Ok(Product::Record(record, publication)) => {
                         weight += RECORD_OVERHEAD + record.bytes();
                         let draft = Draft { record, ack, charge: Charge::none() };
                         lot.routed.push(Routed { message: input.index, action: position, draft, publication });
+                    }
+                    Ok(Product::Printed(bytes)) => {
+                        weight += bytes;
+                        account.accept(1);
+                        account.charge().delivered();
+                        ack.settle(Outcome::Delivered);
+                    }
+                    Ok(Product::Loop) => {
+                        account.accept(1);
+                        account.charge().drop_for(DropCause::Loop);
+                        tracing::warn!(rule = rule.name, action = action.name, "a loop was cut");
+                        ack.settle(Outcome::Delivered);
                     }
                     Err(error) => {
                         account.accept(1);
@@ -351,142 +328,6 @@ impl<'a> Worker<'a> {
                     charge.fail(FailCause::QueueFull);
                     ack.settle(Outcome::Refused(Refusal::QuotaExceeded));
                 }
-            }
-        }
-    }
-}
-
-/// Whose turn it is: each lot as often as it has messages, all in the order of the messages.
-fn turns(lots: &[Lot<'_>]) -> Vec<usize> {
-    if let [only] = lots {
-        return vec![0; only.inputs.len()];
-    }
-    let each = lots.iter().enumerate();
-    let mut turns: Vec<(usize, usize)> =
-        each.flat_map(|(lot, Lot { inputs, .. })| inputs.iter().map(move |input| (input.index, lot))).collect();
-    turns.sort_unstable();
-    turns.into_iter().map(|(_, lot)| lot).collect()
-}
-
-impl Lot<'_> {
-    /// Counts a message that the rule could not handle, and tells its publisher.
-    #[cold]
-    fn fail(&mut self, message: &Message, error: &EvalError, promise: &Promise) {
-        self.tally.exception += 1;
-        tracing::debug!(rule = self.rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");
-        promise.refuse(match error.kind {
-            EvalErrorKind::PayloadNotJson => Refusal::PayloadFormatInvalid,
-            EvalErrorKind::Other => Refusal::ImplementationSpecific,
-        });
-    }
-
-    /// Gives up the records from this one on: they are part of a message that failed.
-    #[cold]
-    fn take_back(&mut self, from: usize) {
-        for entry in self.routed.drain(from..) {
-            entry.draft.ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
-        }
-    }
-}
-
-/// Who sends what `rule` republishes; `None` when that would go round: it comes from the rule itself, or from too many
-/// republish actions in a row.
-fn next_sender(origin: &Inbound, rule: &str) -> Option<Client> {
-    let before = &origin.original().client;
-    let own = before.is_rule() && before.id.as_str() == rule;
-    (!own && before.hops < MAX_HOPS).then(|| Client::rule(rule, before.hops + 1))
-}
-
-/// The entry of FROM because of which a rule runs.
-fn matching_source(plan: &Plan, inbound: &Inbound) -> String {
-    let matching = plan.sources().iter().find(|source| match (source, &inbound.event) {
-        (Source::Topic(filter), None) => filter.matches(inbound.message.topic.as_str()),
-        (source, Some(event)) => source.events().any(|kind| kind == event.kind()),
-        _ => false,
-    });
-    matching.map(Source::to_string).unwrap_or_default()
-}
-
-impl Input {
-    fn message<'a>(&'a self, chunk: &'a [Inbound]) -> &'a Message {
-        self.decoded.as_ref().unwrap_or(&chunk[self.index].message)
-    }
-}
-
-/// The promise of one message of the chunk while its rules run.
-struct Promise {
-    /// `None` when it went along with the only record.
-    ack: Option<AckHandle>,
-    /// How many rules the message matches.
-    rules: usize,
-}
-
-impl Promise {
-    fn take(&mut self) -> AckHandle {
-        self.ack.take().unwrap_or_else(AckHandle::detached)
-    }
-
-    fn branch(&self) -> AckHandle {
-        self.ack.as_ref().map_or_else(AckHandle::detached, AckHandle::branch)
-    }
-
-    fn refuse(&self, refusal: Refusal) {
-        self.branch().settle(Outcome::Refused(refusal));
-    }
-
-    /// The worker's own share ends: branches that are out decide from now on.
-    fn finish(self) {
-        if let Some(ack) = self.ack {
-            ack.settle(if self.rules == 0 { Outcome::Unmatched } else { Outcome::Delivered });
-        }
-    }
-}
-
-/// What goes to each action, by its index.
-#[derive(Default)]
-struct Outbox(Vec<Parcel>);
-
-struct Parcel {
-    sink: usize,
-    entries: Vec<Routed>,
-    /// Entries of several rules, each rule's in the order of the messages.
-    mixed: bool,
-}
-
-impl Outbox {
-    /// Takes what one rule gives to its `actions`.
-    fn push(&mut self, actions: &[RuleAction], routed: Vec<Routed>) {
-        if let [only] = actions {
-            return self.add(only.index, routed);
-        }
-        let mut by_action: Vec<Vec<Routed>> = actions.iter().map(|_| Vec::new()).collect();
-        for entry in routed {
-            by_action[entry.action].push(entry);
-        }
-        for (action, entries) in actions.iter().zip(by_action) {
-            self.add(action.index, entries);
-        }
-    }
-
-    fn add(&mut self, sink: usize, entries: Vec<Routed>) {
-        match self.0.iter_mut().find(|parcel| parcel.sink == sink) {
-            Some(parcel) => {
-                parcel.mixed = true;
-                parcel.entries.extend(entries);
-            }
-            None => self.0.push(Parcel { sink, entries, mixed: false }),
-        }
-    }
-
-    /// Each sink gets its records in the order of their messages; so does `republish` what is to be published here.
-    fn send(self, pipeline: &Pipeline, mut republish: impl FnMut(Vec<Routed>)) {
-        for Parcel { sink, mut entries, mixed } in self.0 {
-            if mixed {
-                entries.sort_by_key(|entry| entry.message);
-            }
-            match &pipeline.actions[sink].target {
-                Target::Kafka(kafka) => kafka.sink.send(entries.into_iter().map(|entry| entry.draft)),
-                Target::Republish(_) | Target::Console => republish(entries),
             }
         }
     }
