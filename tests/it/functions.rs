@@ -83,11 +83,20 @@ limits = {{ deadline = \"2s\" }}
     let (code, late) = tried(&["--sql", endless, "--config", file]);
     assert_eq!((code, late["error"]["kind"].as_str()), (Some(1), Some("runtime")), "{late}");
     assert!(started.elapsed() < Duration::from_secs(9), "the usual limit is ten seconds");
-    let explained = |config: &[&str]| {
+    let warned = |sql: &str, config: &[&str]| -> Vec<String> {
         let said = millstream(&[&["sql", "explain", "--json", "--sql", sql], config].concat(), "").ok();
-        serde_json::from_str::<Value>(&said).expect("JSON")["warnings"].as_array().expect("warnings").len()
+        let plan: Value = serde_json::from_str(&said).expect("JSON");
+        plan["warnings"].as_array().expect("warnings").iter().map(Value::to_string).collect()
     };
-    assert_eq!((explained(&["--config", file]), explained(&[])), (0, 1), "the plugin's function is known, or not");
+    assert!(warned(sql, &["--config", file]).is_empty(), "the plugin's function and the schema are known");
+    let unknown = warned(sql, &[]);
+    assert!(matches!(&unknown[..], [one] if one.contains("g_echo")), "{unknown:?}");
+    let slip = sql.replace("'reading'", "'raeding'");
+    let unknown = warned(&slip, &["--config", file]);
+    assert!(matches!(&unknown[..], [one] if one.contains("R0104") && one.contains("`reading`")), "{unknown:?}");
+    let with_rule = format!("{config}[rules.r]\nsql = '''{slip}'''\nactions = [{{ function = \"console\" }}]\n");
+    let checked = millstream(&["check", scratch.write("slip.toml", &with_rule).to_str().expect("UTF-8")], "");
+    assert!(checked.code == Some(0) && checked.stdout.contains("`raeding`"), "{checked:?}");
     let bad = scratch.write("bad.toml", &config.replace("\"int\"", "\"integer\""));
     let refused = millstream(&["sql", "test", "--sql", sql, "--config", bad.to_str().expect("UTF-8")], "");
     assert!(refused.code == Some(1) && refused.stderr.contains("schemas.reading"), "{refused:?}");

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::EMBEDDED;
 use crate::config::check::{Compiler, SqlProblem};
+use crate::config::{Config, EMBEDDED};
 use crate::plugin::{Engine, Guest, Kind, PluginConfig, PluginError, Registry, SITE_TAGS};
 use crate::rule::{self, FunctionCatalog, FunctionId, Source};
 
@@ -18,13 +18,14 @@ pub struct Plugins {
     registry: Arc<Registry>,
     /// What this configuration asks for.
     guests: BTreeMap<String, Arc<Guest>>,
+    schemas: Vec<String>,
 }
 
 impl Plugins {
     /// Starts the WebAssembly engine; compiled code is kept below `data_dir`.
     pub fn new(data_dir: &Path) -> Result<Plugins, PluginError> {
         let engine = Engine::new(Some(&data_dir.join("plugin-cache")))?;
-        Ok(Plugins { registry: Arc::new(Registry::new(engine)), guests: BTreeMap::new() })
+        Ok(Plugins { registry: Arc::new(Registry::new(engine)), guests: BTreeMap::new(), schemas: Vec::new() })
     }
 
     /// The guests of the configuration that was loaded last.
@@ -36,7 +37,7 @@ impl Plugins {
     /// An empty set that takes over from what runs whatever its configuration still asks for.
     #[must_use]
     pub fn fork(&self) -> Plugins {
-        Plugins { registry: self.registry.clone(), guests: BTreeMap::new() }
+        Plugins { registry: self.registry.clone(), guests: BTreeMap::new(), schemas: Vec::new() }
     }
 
     /// From now on these are the ones that run.
@@ -58,6 +59,11 @@ impl Plugins {
 }
 
 impl Compiler for Plugins {
+    fn start(&mut self, config: &Config) -> Result<(), String> {
+        self.schemas = config.schema_registry.schemas.keys().cloned().collect();
+        Ok(())
+    }
+
     fn plugin(&mut self, name: &str, config: &PluginConfig) -> Result<(), String> {
         let guest = self.load(name, config).map_err(|error| error.to_string())?;
         self.guests.insert(name.to_owned(), guest);
@@ -74,7 +80,7 @@ impl Compiler for Plugins {
     }
 
     fn sql(&mut self, sql: &str) -> Vec<SqlProblem> {
-        let diagnostics = match rule::compile(sql, &Names(&self.guests)) {
+        let diagnostics = match rule::compile(sql, self) {
             Ok(plan) => return plan.sources().iter().filter_map(|source| source_problem(sql, source)).collect(),
             Err(diagnostics) => diagnostics,
         };
@@ -82,12 +88,12 @@ impl Compiler for Plugins {
     }
 
     fn suspicions(&mut self, sql: &str) -> Vec<SqlProblem> {
-        let plan = rule::compile(sql, &Names(&self.guests));
+        let plan = rule::compile(sql, self);
         plan.map(|plan| plan.warnings().iter().map(problem).collect()).unwrap_or_default()
     }
 
     fn output(&mut self, sql: &str) -> Option<Vec<String>> {
-        rule::compile(sql, &Names(&self.guests)).ok()?.output()
+        rule::compile(sql, self).ok()?.output()
     }
 }
 
@@ -108,12 +114,14 @@ fn source_problem(sql: &str, source: &Source) -> Option<SqlProblem> {
     Some(SqlProblem { span: start..start + name.len(), message, hint })
 }
 
-/// The functions that plugins export, by name only: enough to check SQL, not to run it.
-struct Names<'a>(&'a BTreeMap<String, Arc<Guest>>);
-
-impl FunctionCatalog for Names<'_> {
+/// What plugins export, by name only: enough to check SQL, not to run it.
+impl FunctionCatalog for Plugins {
     fn resolve(&self, name: &str) -> Option<FunctionId> {
-        let mut functions = self.0.values().flat_map(|guest| guest.functions());
+        let mut functions = self.guests.values().flat_map(|guest| guest.functions());
         functions.position(|function| function.name == name).map(FunctionId)
+    }
+
+    fn schemas(&self) -> Option<Vec<&str>> {
+        Some(self.schemas.iter().map(String::as_str).collect())
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::app::Plugins;
 use crate::config::check::{Compiler, SqlProblem};
-use crate::config::{Config, LoadError, Loader, NodeConfig, from_environment};
+use crate::config::{Config, LoadError, Loader, from_environment};
 use crate::plugin::PluginConfig;
 
 /// # Errors
@@ -19,8 +19,10 @@ pub fn load(file: &Path) -> Result<(Config, Loaded), LoadError> {
 pub struct Loaded(pub Option<Plugins>);
 
 impl Compiler for Loaded {
-    fn start(&mut self, node: &NodeConfig) -> Result<(), String> {
-        self.0 = Some(Plugins::new(&node.data_dir).map_err(|error| error.to_string())?);
+    fn start(&mut self, config: &Config) -> Result<(), String> {
+        let mut plugins = Plugins::new(&config.node.data_dir).map_err(|error| error.to_string())?;
+        plugins.start(config)?;
+        self.0 = Some(plugins);
         Ok(())
     }
 

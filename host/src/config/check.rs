@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use crate::plugin::PluginConfig;
 use crate::rule::Template;
 
+use super::Config;
 use super::diagnostic::Complaint;
 use super::document::{At, Document, Node, Value};
-use super::{Config, NodeConfig};
 
 /// One thing that is wrong with a rule's SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub struct SqlProblem {
 
 /// Tries what this module cannot: loading plugins and compiling SQL, which may call their functions.
 pub trait Compiler {
-    /// Called first, once; the error says why nothing can be tried.
-    fn start(&mut self, _node: &NodeConfig) -> Result<(), String> {
+    /// Called first, once, with what is known of the configuration so far; the error says why nothing can be tried.
+    fn start(&mut self, _config: &Config) -> Result<(), String> {
         Ok(())
     }
 
@@ -90,7 +90,7 @@ pub fn check(document: &Document, config: &Config, compiler: &mut dyn Compiler, 
     NAMED.iter().for_each(|section| check.names(section));
     check.binds();
     check.actions();
-    match compiler.start(&config.node) {
+    match compiler.start(config) {
         Ok(()) => {
             check.plugins(config, compiler);
             check.rules(compiler);

@@ -10,8 +10,8 @@ use crate::pipeline::{OnError, PluginUse};
 struct Fussy;
 
 impl Compiler for Fussy {
-    fn start(&mut self, node: &NodeConfig) -> Result<(), String> {
-        if node.data_dir == Path::new("nowhere") { Err("cannot write there".to_owned()) } else { Ok(()) }
+    fn start(&mut self, config: &Config) -> Result<(), String> {
+        if config.node.data_dir == Path::new("nowhere") { Err("cannot write there".to_owned()) } else { Ok(()) }
     }
 
     fn plugin(&mut self, _name: &str, config: &PluginConfig) -> Result<(), String> {

@@ -8,7 +8,7 @@ use super::build::{self, Blueprint, BuildError};
 use super::stage::{PluginFunction, PluginFunctions, WarmGuests};
 use super::world::{Local, Supplies, Surroundings};
 use crate::rule::explain::{Explanation, explain};
-use crate::rule::{Context, Diagnostic, tester};
+use crate::rule::{Context, Diagnostic, FunctionCatalog, FunctionId, tester};
 
 /// What statements are tried out with.
 pub struct Trial {
@@ -16,13 +16,15 @@ pub struct Trial {
     supplies: Supplies,
     world: Local,
     warm: WarmGuests,
+    /// Whether a configuration says what there is.
+    configured: bool,
 }
 
 impl Trial {
     /// As on a node that has no schemas and no plugins.
     #[must_use]
     pub fn bare(surroundings: Surroundings) -> Trial {
-        Trial::with(surroundings, Vec::new(), Supplies::default())
+        Trial { configured: false, ..Trial::with(surroundings, Vec::new(), Supplies::default()) }
     }
 
     /// As on a node with this configuration; its actions and rules count for nothing here.
@@ -37,7 +39,8 @@ impl Trial {
     }
 
     fn with(surroundings: Surroundings, functions: Vec<PluginFunction>, supplies: Supplies) -> Trial {
-        Trial { functions, supplies, world: Local::new(Arc::new(surroundings)), warm: WarmGuests::default() }
+        let (world, warm) = (Local::new(Arc::new(surroundings)), WarmGuests::default());
+        Trial { functions, supplies, world, warm, configured: true }
     }
 
     /// The answer to one line, as [`tester::run_line`] gives it.
@@ -56,6 +59,16 @@ impl Trial {
     /// # Errors
     /// What is wrong with it.
     pub fn explain(&self, sql: &str) -> Result<Explanation, Vec<Diagnostic>> {
-        explain(sql, &self.functions)
+        explain(sql, self)
+    }
+}
+
+impl FunctionCatalog for Trial {
+    fn resolve(&self, name: &str) -> Option<FunctionId> {
+        self.functions.resolve(name)
+    }
+
+    fn schemas(&self) -> Option<Vec<&str>> {
+        self.configured.then(|| self.supplies.schemas.names().collect())
     }
 }

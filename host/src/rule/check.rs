@@ -2,10 +2,11 @@
 
 use super::FunctionCatalog;
 use super::ast::{Body, Callee, Compare, Expr, Field, Kind, Path, Statement};
-use super::diagnostic::{Code, Diagnostic};
+use super::diagnostic::{Code, Diagnostic, nearest};
 use super::event::is_column;
 use super::functions;
 use super::plan::{Attribute, unknown_function};
+use crate::value::Value;
 
 mod names;
 mod never;
@@ -102,7 +103,7 @@ impl Checker<'_> {
                     hint,
                 );
             }
-            Kind::Const(crate::value::Value::Bool(_)) => {}
+            Kind::Const(Value::Bool(_)) => {}
             Kind::Const(_) => {
                 let hint = "compare it with something";
                 self.warn(
@@ -145,6 +146,9 @@ impl Checker<'_> {
             Kind::Call(callee, args) => {
                 args.iter().for_each(|arg| self.value(arg));
                 self.call(expr, callee, args.len());
+                if let (Callee::Name(name), Some(schema)) = (callee, args.first()) {
+                    self.schema(name, schema);
+                }
             }
         }
     }
@@ -200,6 +204,24 @@ impl Checker<'_> {
             None if self.catalog.resolve(name).is_some() => {}
             None => self.warn(Code::UnknownFunction, expr, unknown_function(name), "this raises for every message"),
         }
+    }
+
+    /// Warns of a schema that there is not, where it is called by its name.
+    fn schema(&mut self, function: &str, argument: &Expr) {
+        let by_name = ["schema_encode", "schema_decode", "schema_check", "schema_encode_and_tag"].contains(&function);
+        let (true, Kind::Const(Value::Str(name)), Some(known)) = (by_name, &argument.kind, self.catalog.schemas())
+        else {
+            return;
+        };
+        let name = String::from_utf8_lossy(name);
+        if known.contains(&&*name) {
+            return;
+        }
+        let hint = match nearest(&name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("describe it in [schema_registry.schemas.{name}]"),
+        };
+        self.warn(Code::UnknownName, argument, format!("there is no schema `{name}`"), &hint);
     }
 
     /// Warns of `clientid()` and the like.

@@ -63,6 +63,11 @@ pub struct FunctionId(pub usize);
 /// Which functions there are besides the built-in ones; asked when a rule is compiled.
 pub trait FunctionCatalog {
     fn resolve(&self, name: &str) -> Option<FunctionId>;
+
+    /// The names of the schemas that rules may use, to warn of others; `None` when that is not known here.
+    fn schemas(&self) -> Option<Vec<&str>> {
+        None
+    }
 }
 
 /// Runs functions that are not built in; asked when a rule is evaluated.

@@ -128,6 +128,11 @@ impl Schemas {
         if problems.is_empty() { Ok(schemas) } else { Err(problems) }
     }
 
+    /// The names of the schemas of the configuration.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.compiled.keys().map(String::as_str)
+    }
+
     /// The complaint about a name that no schema of the configuration has.
     #[must_use]
     pub fn missing(&self, name: &str) -> Option<String> {
