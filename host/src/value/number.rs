@@ -69,18 +69,37 @@ pub fn write_fixed(number: f64, out: &mut Vec<u8>) {
             Some(_) => out.truncate(start),
         }
     }
-    // Only an odd multiple of 2^-11 lies exactly between two neighbours with ten decimals.
-    let scaled = number * 2048.0;
-    let tie = scaled.fract() == 0.0 && scaled % 2.0 != 0.0;
-    let number = match tie {
-        true if number > 0.0 => number.next_up(),
-        true => number.next_down(),
-        false => number,
-    };
-    let _ = write!(out, "{number:.10}");
+    out.extend_from_slice(fixed(number, 10).as_bytes());
     while out.ends_with(b"0") && !out.ends_with(b".0") {
         out.pop();
     }
+}
+
+/// Fixed notation with exactly this many decimals, at most 253. Ties of the binary value go away from zero.
+#[must_use]
+pub fn fixed(number: f64, decimals: usize) -> String {
+    // A tie has one more bit than decimals behind the point, and that bit is set.
+    let scaled = number * 2f64.powi(decimals as i32 + 1);
+    let tie = scaled.fract() == 0.0 && scaled % 2.0 != 0.0;
+    if !tie {
+        return format!("{number:.decimals$}");
+    }
+    // With one decimal more it is exact, and ends with a five.
+    let mut digits = format!("{number:.*}", decimals + 1).into_bytes();
+    digits.pop();
+    if decimals == 0 {
+        digits.pop();
+    }
+    for digit in digits.iter_mut().rev().filter(|digit| digit.is_ascii_digit()) {
+        if *digit < b'9' {
+            *digit += 1;
+            return digits.into_iter().map(char::from).collect();
+        }
+        *digit = b'0';
+    }
+    let sign = usize::from(digits.first() == Some(&b'-'));
+    digits.insert(sign, b'1');
+    digits.into_iter().map(char::from).collect()
 }
 
 /// The layout of floats in JSON: shortest digits that read back as the same number (rule-sql 0.4).
@@ -91,8 +110,9 @@ pub fn write_json_float(number: f64, out: &mut Vec<u8>) {
     }
     let shortest = format!("{:e}", number.abs());
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
-    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
+    let mut digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
     let exponent: i32 = exponent.parse().unwrap_or(0);
+    even_tie(number.abs(), &mut digits, exponent);
     if number < 0.0 {
         out.push(b'-');
     }
@@ -106,6 +126,26 @@ pub fn write_json_float(number: f64, out: &mut Vec<u8>) {
             more => out.extend_from_slice(more),
         }
         out.extend_from_slice(format!("e{exponent}").as_bytes());
+    }
+}
+
+/// Where two texts of the shortest length are equally near to the number, takes the one that ends with an even digit.
+fn even_tie(number: f64, digits: &mut [u8], exponent: i32) {
+    // Only a number of few bits behind its point lies exactly between two texts that are both read back as it.
+    if digits.len() < 15 || (number * (1u64 << 40) as f64).fract() != 0.0 {
+        return;
+    }
+    let exact = format!("{number:.30e}");
+    let exact: Vec<u8> = exact.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).collect();
+    let (shorter, rest) = exact.split_at(digits.len());
+    let tie = rest[0] == b'5' && rest[1..].iter().all(|digit| *digit == b'0');
+    let Some(last) = shorter.last().copied().filter(|last| tie && *last < b'9') else { return };
+    let mut even = shorter.to_vec();
+    even[digits.len() - 1] = last + last % 2;
+    // At a power of two the numbers below lie closer together: not every half is read back.
+    let text = format!("{}e{}", String::from_utf8_lossy(&even), exponent + 1 - even.len() as i32);
+    if text.parse() == Ok(number) {
+        digits.copy_from_slice(&even);
     }
 }
 

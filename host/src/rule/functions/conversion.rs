@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 use super::args::{bytes, count, float, number, str_value, text_form, utf8, whole};
 use super::{Fault, Function};
 use crate::value::Value;
-use crate::value::number::{parse_float, parse_integer};
+use crate::value::number::{fixed, parse_float, parse_integer};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
@@ -239,19 +239,6 @@ fn decimals(args: &[Value], least: i64) -> Result<usize, Fault> {
         decimals @ 0..=253 => Ok(decimals),
         _ => Err(Fault::argument(args, 1, "at most 253")),
     }
-}
-
-/// Fixed notation with exactly this many decimals, at most 253; ties of the binary value go away from zero.
-pub(super) fn fixed(x: f64, decimals: usize) -> String {
-    // A tie has one more bit than decimals behind the point, and that bit is set.
-    let scaled = x * 2f64.powi(decimals as i32 + 1);
-    let tie = scaled.fract() == 0.0 && scaled % 2.0 != 0.0;
-    let x = match tie {
-        true if x > 0.0 => x.next_up(),
-        true => x.next_down(),
-        false => x,
-    };
-    format!("{x:.decimals$}")
 }
 
 /// Fixed notation with at most this many decimals; zeros at the end are dropped, but one decimal stays.

@@ -6,10 +6,10 @@ use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
 use super::args::{built, bytes, list, within_limit};
-use super::conversion::fixed;
 use super::term_text::{Style, write_term};
 use super::{Fault, Function};
 use crate::value::Value;
+use crate::value::number::fixed;
 
 /// The largest field width, precision or repeat count.
 const MAX_WIDTH: usize = 1 << 16;

@@ -377,7 +377,10 @@ impl Parser {
     }
 
     fn range(&mut self, from: &str, to: &str) -> Parsed<(i64, i64)> {
-        let (from, to) = self.bounds(from, to);
+        let (Ok(from), Ok(to)) = (from.parse::<i64>(), to.parse::<i64>()) else {
+            let message = format!("the ends of a range must be between {} and {}", i64::MIN, i64::MAX);
+            return self.fail(Diagnostic::new(Code::Limit, self.span(), message));
+        };
         if to.saturating_sub(from) >= MAX_RANGE {
             let message = format!("a range of more than {MAX_RANGE} elements");
             return self.fail(Diagnostic::new(Code::Limit, self.span(), message));
