@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ledger::{ResultCounts, Results};
+use crate::telemetry::throttle::Throttle;
 
 /// The counters of one rule. Workers add a batch at a time ([`Tally`]).
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub struct RuleCounters {
     decode_dropped: AtomicU64,
     decode_refused: AtomicU64,
     results: Arc<Results>,
+    /// For what the log says about single messages of the rule.
+    pub(super) remarks: Throttle,
 }
 
 /// One batch's share of a rule's counters, or a reading of all of it.

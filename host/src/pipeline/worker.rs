@@ -254,13 +254,19 @@ impl<'a> Worker<'a> {
                     Ok(Product::Loop) => {
                         account.accept(1);
                         account.charge().drop_for(DropCause::Loop);
-                        tracing::warn!(rule = rule.name, action = action.name, "a loop was cut");
+                        if let Some(more) = rule.counters.remarks.admit() {
+                            tracing::warn!(rule = rule.name, action = action.name, more, "a loop was cut");
+                        }
                         ack.settle(Outcome::Delivered);
                     }
                     Err(error) => {
                         account.accept(1);
                         account.charge().fail(FailCause::Template);
-                        tracing::debug!(rule = rule.name, action = action.name, %error, "record not rendered");
+                        let (rule, action) = (&rule.name, &action.name);
+                        if let Some(more) = lot.rule.counters.remarks.admit() {
+                            tracing::warn!(rule, action, more, "a record could not be made; the level debug says why");
+                        }
+                        tracing::debug!(rule, action, %error, "record not rendered");
                         ack.settle(Outcome::Refused(Refusal::ImplementationSpecific));
                     }
                 }

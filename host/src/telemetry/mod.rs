@@ -1,7 +1,8 @@
 //! Logs and metrics. Logs go to standard error through a bounded buffer, so that a slow reader of them never slows a
-//! message; no secret and no payload is ever logged.
+//! message; no secret is ever logged, and of payloads only what a reason quotes, at level debug.
 
 pub mod metrics;
+pub mod throttle;
 mod writer;
 
 use std::str::FromStr;

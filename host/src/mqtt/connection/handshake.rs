@@ -92,9 +92,10 @@ where
     match admit(&peer, &connect, broker, &mut who).await {
         Ok(admitted) => attach(peer, broker, link, connect, who, admitted, given, rest).await,
         Err(reason) => {
-            refuse(&mut peer.stream, version, reason).await;
+            // Before the farewell, which waits for the peer.
             let about = about(&peer, &connect, &who.client, given, &agreement(&connect, &broker.config), None);
             broker.events.connack(&Arc::new(about), reason as u8);
+            refuse(&mut peer.stream, version, reason).await;
             Err(Refused::Reason(reason))
         }
     }
@@ -335,10 +336,10 @@ where
         link,
     });
     let Ok(attached) = attached else {
-        refuse(&mut peer.stream, connect.version, Reason::QuotaExceeded).await;
         if let Some(about) = Arc::into_inner(about) {
             broker.events.connack(&Arc::new(About { connected_at: None, ..about }), Reason::QuotaExceeded as u8);
         }
+        refuse(&mut peer.stream, connect.version, Reason::QuotaExceeded).await;
         return Err(Refused::Reason(Reason::QuotaExceeded));
     };
     // Nothing below may wait: the session has a connection from here on.

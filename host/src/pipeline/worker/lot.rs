@@ -49,6 +49,10 @@ impl Lot<'_> {
     #[cold]
     pub(super) fn fail(&mut self, message: &Message, error: &EvalError, promise: &Promise) {
         self.tally.exception += 1;
+        if let Some(more) = self.rule.counters.remarks.admit() {
+            let (rule, client, topic) = (&self.rule.name, &message.client.id, &message.topic);
+            tracing::warn!(rule, %client, %topic, more, "the rule failed for a message; the level debug says why");
+        }
         tracing::debug!(rule = self.rule.name, client = %message.client.id, topic = %message.topic, %error, "rule failed");
         promise.refuse(match error.kind {
             EvalErrorKind::PayloadNotJson => Refusal::PayloadFormatInvalid,
