@@ -44,7 +44,7 @@ impl Trial {
     }
 
     /// The answer to one line, as [`tester::run_line`] gives it.
-    pub fn answer(&mut self, line: &str) -> String {
+    pub fn answer(&mut self, line: impl AsRef<[u8]>) -> String {
         let functions = PluginFunctions { functions: &self.functions, warm: RefCell::new(&mut self.warm) };
         let world = self.world.here(&self.supplies, None);
         tester::run_line(

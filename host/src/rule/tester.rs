@@ -18,8 +18,8 @@ enum Refusal {
 /// leaves out, gives `{"outputs":[…]}` or `{"no_result":true}`, `{"template","vars"}`
 /// gives `{"rendered":…}`; anything else `{"error":{"kind":"parse"|"runtime","message":…}}`. Has no line break.
 #[must_use]
-pub fn run_line(line: &str, catalog: &dyn FunctionCatalog, context: Context<'_>) -> String {
-    let answer = answer(line, catalog, context).unwrap_or_else(|refusal| {
+pub fn run_line(line: impl AsRef<[u8]>, catalog: &dyn FunctionCatalog, context: Context<'_>) -> String {
+    let answer = answer(line.as_ref(), catalog, context).unwrap_or_else(|refusal| {
         let (kind, message) = match refusal {
             Refusal::Parse(message) => ("parse", message),
             Refusal::Runtime(message) => ("runtime", message),
@@ -31,8 +31,8 @@ pub fn run_line(line: &str, catalog: &dyn FunctionCatalog, context: Context<'_>)
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn answer(line: &str, catalog: &dyn FunctionCatalog, context: Context<'_>) -> Result<Value, Refusal> {
-    let request = Value::from_json(line.as_bytes()).map_err(|error| Refusal::Parse(format!("the line is {error}")))?;
+fn answer(line: &[u8], catalog: &dyn FunctionCatalog, context: Context<'_>) -> Result<Value, Refusal> {
+    let request = Value::from_json(line).map_err(|error| Refusal::Parse(format!("the line is {error}")))?;
     match (request.get(b"sql"), request.get(b"template")) {
         (Some(Value::Str(sql)), None) => {
             let samples = matches!(request.get(b"samples"), Some(Value::Bool(true)));

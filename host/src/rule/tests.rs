@@ -69,7 +69,7 @@ fn golden(line: &str) -> Result<(), String> {
         Arc::make_mut(&mut entries).insert(Bytes::from_static(b"sql"), Value::str(&printed));
         let mut line = Vec::new();
         Value::Map(entries).to_json(&mut line);
-        let again = tester::run_line(&String::from_utf8_lossy(&line), &NoFunctions, Still::default().context());
+        let again = tester::run_line(&line, &NoFunctions, Still::default().context());
         if again != answer {
             return differ(format!("{answer}\nbut printed as {printed}: {again}"));
         }
@@ -264,9 +264,16 @@ fn values_that_grow_without_bound_fail() {
 
 #[test]
 fn every_line_gets_one_line_back() {
-    for line in
-        ["", "x", "{}", "[]", "{\"sql\":1}", "{\"sql\":\"x\",\"template\":\"y\"}", "{\"template\":\"a\",\"vars\":1}"]
-    {
+    for line in [
+        b"".as_slice(),
+        b"x",
+        b"\xFF",
+        b"{}",
+        b"[]",
+        b"{\"sql\":1}",
+        b"{\"sql\":\"x\",\"template\":\"y\"}",
+        b"{\"template\":\"a\",\"vars\":1}",
+    ] {
         let answer = tester::run_line(line, &NoFunctions, Still::default().context());
         assert!(answer.starts_with("{\"error\":{\"message\":") && !answer.contains('\n'), "{answer}");
     }
