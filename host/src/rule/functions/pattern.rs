@@ -51,10 +51,18 @@ fn compile(pattern: &[u8], line_end: bool) -> Result<Regex, Fault> {
     if pattern.len() > MAX_PATTERN {
         return Err(Fault::failed(format!("the pattern is longer than {MAX_PATTERN} bytes")));
     }
-    let (mode, translated) = match pattern.strip_prefix(b"(*UTF)").or_else(|| pattern.strip_prefix(b"(*UTF8)")) {
-        Some(rest) => (BytesMode::UnicodeBytes, Translator::new(rest, true, line_end).run()),
-        None => (BytesMode::Ascii, Translator::new(pattern, false, line_end).run()),
-    };
+    let (mut rest, mut unicode, mut properties) = (pattern, false, false);
+    loop {
+        if let Some(after) = rest.strip_prefix(b"(*UTF)").or_else(|| rest.strip_prefix(b"(*UTF8)")) {
+            (rest, unicode) = (after, true);
+        } else if let Some(after) = rest.strip_prefix(b"(*UCP)") {
+            (rest, properties) = (after, true);
+        } else {
+            break;
+        }
+    }
+    let mode = if unicode { BytesMode::UnicodeBytes } else { BytesMode::Ascii };
+    let translated = Translator::new(rest, unicode, properties, line_end).run();
     RegexBuilder::new(&translated)
         .bytes_mode(mode)
         .delegate_size_limit(MAX_PROGRAM)
@@ -65,24 +73,46 @@ fn compile(pattern: &[u8], line_end: bool) -> Result<Regex, Fault> {
         .map_err(|error| Fault::failed(format!("the pattern does not compile: {error:.300}")))
 }
 
-/// Rewrites what PCRE reads differently: raw bytes, `\Q…\E`, `\h \v \R \e \cX`, lone braces, `$`, and in classes
-/// the brackets and operators that PCRE has no set operations for.
+/// Rewrites what PCRE reads differently: raw bytes, `\Q…\E`, `\h \v \R \e \cX`, `\w \d \s` and `\p` by mode, lone braces,
+/// `$`, and in classes the brackets and operators that PCRE has no set operations for.
 struct Translator<'a> {
     rest: &'a [u8],
     unicode: bool,
+    /// `(*UCP)`: `\w`, `\d` and `\s` go by Unicode's properties.
+    properties: bool,
     /// Whether `$` is also to match before a line feed at the very end.
     before_line_end: bool,
     out: String,
 }
 
+/// Members of a class: which bytes are, as characters of Latin-1, of this general category of Unicode.
+fn latin1(category: &str) -> Option<&'static str> {
+    Some(match category {
+        "L" => r"A-Za-z\xAA\xB5\xBA\xC0-\xD6\xD8-\xF6\xF8-\xFF",
+        "L&" => r"A-Za-z\xB5\xC0-\xD6\xD8-\xF6\xF8-\xFF",
+        "Lu" => r"A-Z\xC0-\xD6\xD8-\xDE",
+        "Ll" => r"a-z\xB5\xDF-\xF6\xF8-\xFF",
+        "Lo" => r"\xAA\xBA",
+        "N" => r"0-9\xB2\xB3\xB9\xBC-\xBE",
+        "Nd" => "0-9",
+        "No" => r"\xB2\xB3\xB9\xBC-\xBE",
+        "P" => r"!-#%-*,-/:;?@\x5B-\x5D_\x7B\x7D\xA1\xA7\xAB\xB6\xB7\xBB\xBF",
+        "S" => r"$+<->\x5E\x60\x7C\x7E\xA2-\xA6\xA8\xA9\xAC\xAE-\xB1\xB4\xB8\xD7\xF7",
+        "Z" | "Zs" => r"\x20\xA0",
+        "C" => r"\x00-\x1F\x7F-\x9F\xAD",
+        "Cc" => r"\x00-\x1F\x7F-\x9F",
+        _ => return None,
+    })
+}
+
 impl<'a> Translator<'a> {
-    fn new(pattern: &'a [u8], unicode: bool, line_end: bool) -> Translator<'a> {
+    fn new(pattern: &'a [u8], unicode: bool, properties: bool, line_end: bool) -> Translator<'a> {
         // With `m` the engine's `$` already stops at every line feed.
         let multi_line = pattern.windows(2).enumerate().any(|(at, pair)| {
             pair == b"(?" && pattern[at + 2..].iter().take_while(|c| c.is_ascii_lowercase()).any(|c| *c == b'm')
         });
         let out = String::with_capacity(pattern.len() + 16);
-        Translator { rest: pattern, unicode, before_line_end: line_end && !multi_line, out }
+        Translator { rest: pattern, unicode, properties, before_line_end: line_end && !multi_line, out }
     }
 
     fn run(mut self) -> String {
@@ -133,6 +163,11 @@ impl<'a> Translator<'a> {
         let set = |inside: &str| if in_class { inside.to_owned() } else { format!("[{inside}]") };
         let wide = |high: &'static str| if self.unicode { "" } else { high };
         match byte {
+            b'w' | b'W' | b'd' | b'D' | b's' | b'S' if self.unicode != self.properties => {
+                self.shorthand(byte, in_class)
+            }
+            b'p' | b'P' if !self.unicode => self.property(byte == b'P', in_class),
+            b'p' | b'P' | b'x' | b'o' | b'g' | b'k' if self.rest.first() == Some(&b'{') => self.braced(byte),
             b'Q' => self.quoted(),
             b'E' => {}
             b'e' => self.hex(0x1B),
@@ -157,6 +192,63 @@ impl<'a> Translator<'a> {
                 self.out.push('\\');
                 self.out.push(char::from(other));
             }
+        }
+    }
+
+    /// What stands in braces after `\p` and the like, as it is; a group that `\g` or `\k` refers to, as the engine writes it.
+    fn braced(&mut self, kind: u8) {
+        let len = self.rest.iter().position(|byte| *byte == b'}').map_or(0, |at| at + 1);
+        let (braced, rest) = self.rest.split_at(len);
+        self.rest = rest;
+        let braced = String::from_utf8_lossy(braced);
+        match (kind, braced.strip_prefix('{').and_then(|name| name.strip_suffix('}'))) {
+            (b'g' | b'k', Some(group)) => self.out.push_str(&format!(r"\k<{group}>")),
+            _ => {
+                self.out.push('\\');
+                self.out.push(char::from(kind));
+                self.out.push_str(&braced);
+            }
+        }
+    }
+
+    /// `\w` and its kin: in characters without `(*UCP)` only ASCII, in bytes with it also Latin-1.
+    fn shorthand(&mut self, kind: u8, in_class: bool) {
+        let set = match (kind.to_ascii_lowercase(), self.properties) {
+            (b'w', false) => String::from("0-9A-Za-z_"),
+            (b'w', true) => format!("_{}{}", latin1("L").unwrap_or_default(), latin1("N").unwrap_or_default()),
+            (b'd', _) => String::from("0-9"),
+            (_, false) => String::from(r"\t\n\x0B\f\r\x20"),
+            (_, true) => String::from(r"\t\n\x0B\f\r\x20\x85\xA0"),
+        };
+        self.set(&set, kind.is_ascii_uppercase(), in_class);
+    }
+
+    /// `\pL`, `\p{Lu}`, `\p{^Lu}`: of the characters that a byte can be, those of Latin-1.
+    fn property(&mut self, negated: bool, in_class: bool) {
+        let inside = match self.rest.split_first() {
+            Some((b'{', rest)) => {
+                rest.iter().position(|byte| *byte == b'}').map(|len| (&rest[..len], &rest[len + 1..]))
+            }
+            Some(_) => Some(self.rest.split_at(1)),
+            None => None,
+        };
+        let name = inside.and_then(|(name, _)| std::str::from_utf8(name).ok()).unwrap_or_default();
+        let (name, opposite) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
+        match (latin1(name), inside) {
+            (Some(set), Some((_, rest))) => {
+                self.rest = rest;
+                self.set(set, negated != opposite, in_class);
+            }
+            // The engine says what is wrong.
+            _ => self.braced(if negated { b'P' } else { b'p' }),
+        }
+    }
+
+    fn set(&mut self, members: &str, negated: bool, in_class: bool) {
+        match (negated, in_class) {
+            (false, true) => self.out.push_str(members),
+            (false, false) => self.out.push_str(&format!("[{members}]")),
+            (true, _) => self.out.push_str(&format!("[^{members}]")),
         }
     }
 
