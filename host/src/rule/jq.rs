@@ -38,6 +38,8 @@ def IN(src; s): any(src; IN(s));
 def INDEX(rows; key): [rows | { (key | tostring): . }] | add // {};
 def INDEX(key): INDEX(.[]; key);
 def ascii: [.] | implode;
+def join($between): reduce .[] as $part (null; (if . == null then "" else . + $between end)
+  + ($part | if . == null then "" elif isstring then . else tojson end)) // "";
 def toarray: if isarray then . else [.] end;
 def have_literal_numbers: true;
 def have_decnum: false;
@@ -226,6 +228,7 @@ mod tests {
             ("to_entries", r#"{"b":1}"#, Ok(r#"[[{"key":"b","value":1}]]"#)),
             ("@csv, @tsv", r#"["a\"b",1,null,true]"#, Ok(r#"["\"a\"\"b\",1,,true","a\"b\t1\t\ttrue"]"#)),
             ("[tostream]", r#"{"a":[1]}"#, Ok(r#"[[[["a",0],1],[["a",0]],[["a"]]]]"#)),
+            ("join(\",\"), ([] | join(\",\"))", r#"["a",null,1.5,true]"#, Ok(r#"["a,,1.5,true",""]"#)),
             ("IN(1,2), IN(.[]?; 3)", "2", Ok("[true,false]")),
             ("INDEX(.id)", r#"[{"id":1}]"#, Ok(r#"[{"1":{"id":1}}]"#)),
             ("env, $ENV?", "1", Err("$ENV")),

@@ -466,6 +466,9 @@ impl Planner<'_> {
         let nodes = self.nodes(args);
         match self.catalog.resolve(name) {
             Some(id) => Node::Plugin { id, name: name.clone(), args: nodes },
+            None if Attribute::NAMES.iter().any(|(known, _)| known == name) => {
+                Node::Raise(format!("`{name}` does not take {} arguments", args.len()), nodes)
+            }
             None => Node::Raise(unknown_function(name), nodes),
         }
     }

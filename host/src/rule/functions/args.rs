@@ -56,6 +56,14 @@ pub fn int(args: &[Value], at: usize) -> Result<i64, Fault> {
     }
 }
 
+/// An Int of 64 bits, where a larger one must not be taken for the largest: a moment.
+pub fn moment(args: &[Value], at: usize) -> Result<i64, Fault> {
+    match args.get(at) {
+        Some(Value::Int(n)) => Ok(*n),
+        _ => Err(Fault::argument(args, at, "an integer of 64 bits")),
+    }
+}
+
 /// A position, length or count: an Int of at least `least`.
 pub fn count(args: &[Value], at: usize, least: i64) -> Result<usize, Fault> {
     match int(args, at)? {

@@ -1,6 +1,6 @@
 //! What time it is, asked of the world each time, and dates for MongoDB.
 
-use super::args::{int, str_value};
+use super::args::{moment, str_value};
 use super::date::{Civil, SECOND, local_text, unit};
 use super::{Fault, Function};
 use crate::rule::World;
@@ -57,10 +57,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn mongo_date(world: &dyn World, args: &[Value]) -> Result<Value, Fault> {
     let milliseconds = match args.len() {
         0 => world.now().div_euclid(1_000_000),
-        1 => int(args, 0)?,
+        1 => moment(args, 0)?,
         _ => {
             let unit = unit(args, 1)?;
-            let scaled = i128::from(int(args, 0)?) * 1000 / i128::from(unit.per_second);
+            let scaled = i128::from(moment(args, 0)?) * 1000 / i128::from(unit.per_second);
             i64::try_from(scaled).map_err(|_| Fault::argument(args, 0, "a time within the years 0 to 9999"))?
         }
     };

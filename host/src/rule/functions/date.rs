@@ -2,7 +2,7 @@
 //!
 //! Years run from 0 to 9999, as in RFC 3339.
 
-use super::args::{bytes, int, integer, str_value, utf8};
+use super::args::{bytes, integer, moment, str_value, utf8};
 use super::{Fault, Function};
 use crate::rule::World;
 use crate::value::Value;
@@ -24,7 +24,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ],
         |world, args| {
             let unit = if args.len() > 1 { unit(args, 1)? } else { SECOND };
-            local_text(world, int(args, 0)?, unit)
+            local_text(world, moment(args, 0)?, unit)
         },
     ),
     Function::new(
@@ -79,7 +79,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ],
         |world, args| {
             let unit = unit(args, 0)?;
-            let timestamp = if args.len() > 3 { int(args, 3)? } else { unit.of_nanos(world.now()) };
+            let timestamp = if args.len() > 3 { moment(args, 3)? } else { unit.of_nanos(world.now()) };
             let offset = offset(world, args, 1, timestamp / unit.per_second)?;
             // Towards zero, as EMQX does it: before 1970 the fraction is negative.
             let (date, _) = Civil::at(timestamp / unit.per_second, SECOND, offset)?;

@@ -52,6 +52,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 r#"{"a":{"b":{"d":3,"c":1}}}"#,
             ),
             (r#"map_put('z', 1, '{"x":5}')"#, r#"{"z":1}"#),
+            (r#"map_put('a.c', 1, '{"a":{"b":7}}')"#, r#"{"a":{"c":1}}"#),
             ("map_put('z', 1, nope)", r#"{"z":1}"#),
             ("map_put(1, 1, map_new())", "!"),
         ],
@@ -173,7 +174,8 @@ fn put(target: &Value, path: &[u8], value: &Value) -> Result<Value, Fault> {
     }
     let last = steps.pop().unwrap_or_default();
     // Down: each level as it stands, and as it reads.
-    let mut levels = vec![target.clone()];
+    let whole = if matches!(target, Value::Map(_)) { target.clone() } else { Value::Undefined };
+    let mut levels = vec![whole];
     for step in &steps {
         let next = levels.last().and_then(|at| step_into(at, step)).unwrap_or_default();
         levels.push(next);

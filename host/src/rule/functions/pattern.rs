@@ -120,6 +120,7 @@ impl<'a> Translator<'a> {
             match byte {
                 b'\\' => self.escape(false),
                 b'[' => self.class(),
+                b'(' => self.group(),
                 b'$' if self.before_line_end => self.out.push_str(r"(?=\n?\z)"),
                 b'{' if !is_quantifier(self.rest) => self.out.push_str(r"\{"),
                 b'}' if !self.closes_quantifier() => self.out.push_str(r"\}"),
@@ -155,6 +156,20 @@ impl<'a> Translator<'a> {
         let _ = write!(self.out, r"\x{{{code:X}}}");
     }
 
+    /// A group's beginning; `(?(name)` asks for a group like `(?(<name>)`.
+    fn group(&mut self) {
+        self.out.push('(');
+        let Some(condition) = self.rest.strip_prefix(b"?(") else { return };
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let len = condition.iter().take_while(|byte| word(byte)).count();
+        let (name, after) = condition.split_at(len);
+        let named = name.first().is_some_and(|first| !first.is_ascii_digit());
+        if named && after.first() == Some(&b')') && !matches!(name, b"DEFINE" | b"R") {
+            self.out.push_str(&format!("?(<{}>)", String::from_utf8_lossy(name)));
+            self.rest = &after[1..];
+        }
+    }
+
     fn escape(&mut self, in_class: bool) {
         let Some(byte) = self.next() else {
             self.out.push('\\');
@@ -182,7 +197,7 @@ impl<'a> Translator<'a> {
             b'N' if !in_class => self.out.push_str(r"[^\n]"),
             b'R' if !in_class => self.out.push_str(&format!(r"(?:\r\n|[\n\x0B\f\r{}])", wide(r"\x85"))),
             b'Z' if !in_class => self.out.push_str(r"(?=\n?\z)"),
-            b'0'..=b'7' if in_class || byte == b'0' => self.octal(byte),
+            b'0'..=b'7' if in_class || byte == b'0' || self.is_octal() => self.octal(byte),
             b'b' if in_class => self.hex(8),
             b'<' | b'>' | b'/' | b'"' | b'\'' | b'`' | b'%' | b',' | b':' | b';' | b'=' | b'@' | b'_' | b'!' | b' ' => {
                 self.hex(u32::from(byte));
@@ -260,6 +275,11 @@ impl<'a> Translator<'a> {
             }
             if byte.is_ascii_alphanumeric() || byte >= 0x80 { self.literal(byte) } else { self.hex(u32::from(byte)) }
         }
+    }
+
+    /// Whether two octal digits follow: a group that far along would be written otherwise.
+    fn is_octal(&self) -> bool {
+        matches!(self.rest, [b'0'..=b'7', b'0'..=b'7', ..])
     }
 
     /// Up to three octal digits, the first of which is `first`.

@@ -137,7 +137,7 @@ fn substr(args: &[Value]) -> Result<Value, Fault> {
 
 fn split(args: &[Value]) -> Result<Value, Fault> {
     let (text, separator) = (text(args, 0)?, bytes(args, 1)?);
-    let mode: &[u8] = if args.len() > 2 { word(args, 2)? } else { b"" };
+    let mode = if args.len() > 2 { Some(word(args, 2)?) } else { None };
     let cut = |at: Option<usize>| match at {
         Some(at) => vec![text.slice(..at), text.slice(at + separator.len()..)],
         None => vec![text.clone()],
@@ -145,14 +145,14 @@ fn split(args: &[Value]) -> Result<Value, Fault> {
     let occurs = !separator.is_empty();
     let parts = match mode {
         _ if !occurs => vec![text.clone()],
-        b"" | b"notrim" => split_everywhere(&text, separator),
-        b"leading" | b"leading_notrim" => cut(memmem::find(&text, separator)),
-        b"trailing" | b"trailing_notrim" => cut(memmem::rfind(&text, separator)),
+        None | Some(b"notrim") => split_everywhere(&text, separator),
+        Some(b"leading" | b"leading_notrim") => cut(memmem::find(&text, separator)),
+        Some(b"trailing" | b"trailing_notrim") => cut(memmem::rfind(&text, separator)),
         _ => Vec::new(),
     };
     let keep = match mode {
-        b"" | b"leading" | b"trailing" => false,
-        b"notrim" | b"leading_notrim" | b"trailing_notrim" => true,
+        None | Some(b"leading" | b"trailing") => false,
+        Some(b"notrim" | b"leading_notrim" | b"trailing_notrim") => true,
         _ => {
             return Err(Fault::argument(
                 args,

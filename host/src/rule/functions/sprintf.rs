@@ -36,7 +36,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (r#"sprintf('~p', json_decode('{"b":2,"a":1}'))"#, r##""#{<<\"a\">> => 1,<<\"b\">> => 2}""##),
             ("sprintf('~p ~p ~p', nope, 1000.0, '')", r#""undefined 1.0e3 <<>>""#),
             ("sprintf('~p', subbits('ab', 1, 12, 'bits'))", r#""<<97,6:4>>""#),
-            ("sprintf('~2p', 12345)", r#""**""#),
+            ("sprintf('~2p', 12345)", r#""12345""#),
             ("sprintf('~b ~.16b ~.16B', 255, 255, 255)", r#""255 ff FF""#),
             ("sprintf('~4..0b', 7)", r#""0007""#),
             ("sprintf('~16.16.0b', 255)", r#""00000000000000ff""#),
@@ -180,8 +180,8 @@ impl Spec {
             (b'w' | b'p', _) => {
                 let mut term = Vec::new();
                 write_term(value, if letter == b'p' { Style::Pretty } else { Style::Plain }, &mut term)?;
-                // For `~p` the precision is an indentation.
-                Ok(self.field(term, if letter == b'p' { None } else { self.precision }))
+                // For `~p` the width is that of a line and the precision an indentation; we never break a line.
+                Ok(if letter == b'p' { term } else { self.field(term, self.precision) })
             }
             (b'b' | b'B' | b'#' | b'+', _) => {
                 let n = value.to_big().ok_or_else(|| mismatch("an integer"))?;
@@ -189,6 +189,7 @@ impl Spec {
             }
             (b'f' | b'e' | b'g', Value::Float(x)) => Ok(self.field(self.float(letter, *x)?, None)),
             (b'f' | b'e' | b'g', _) => Err(mismatch("a float")),
+            (b'c', Value::Int(0x100..)) if self.unicode => Err(mismatch("a character code of at most 255")),
             (b'c', Value::Int(code @ 0..=0x10FFFF)) => {
                 let count = self.precision.or(self.width).unwrap_or(1);
                 let characters = vec![(*code & 0xFF) as u8; count];
