@@ -16,7 +16,9 @@ const LOOK: u64 = 100_000;
 pub(super) const ELEMENT: u64 = 500;
 const CALL: u64 = 200;
 
+/// What is left of both.
 pub(super) struct Budget {
+    /// In nodes.
     room: Cell<usize>,
     limit: Duration,
     worked: Cell<u64>,
