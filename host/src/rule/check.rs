@@ -5,7 +5,7 @@ use super::ast::{Body, Callee, Compare, Expr, Field, Kind, Path, Statement};
 use super::diagnostic::{Code, Diagnostic, nearest};
 use super::event::is_column;
 use super::functions;
-use super::plan::{Attribute, unknown_function};
+use super::plan::{Attribute, unknown_function, wrong_arity};
 use crate::value::Value;
 
 mod names;
@@ -198,8 +198,7 @@ impl Checker<'_> {
                 self.warn(Code::Arity, expr, message, "this raises for every message");
             }
             None if by_column.is_some() => {
-                let message = format!("`{name}` does not take {args} arguments");
-                self.warn(Code::Arity, expr, message, "this raises for every message");
+                self.warn(Code::Arity, expr, wrong_arity(name, args), "this raises for every message");
             }
             None if self.catalog.resolve(name).is_some() => {}
             None => self.warn(Code::UnknownFunction, expr, unknown_function(name), "this raises for every message"),

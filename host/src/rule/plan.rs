@@ -467,7 +467,7 @@ impl Planner<'_> {
         match self.catalog.resolve(name) {
             Some(id) => Node::Plugin { id, name: name.clone(), args: nodes },
             None if Attribute::NAMES.iter().any(|(known, _)| known == name) => {
-                Node::Raise(format!("`{name}` does not take {} arguments", args.len()), nodes)
+                Node::Raise(wrong_arity(name, args.len()), nodes)
             }
             None => Node::Raise(unknown_function(name), nodes),
         }
@@ -481,6 +481,11 @@ pub(super) fn unknown_function(name: &str) -> String {
         Some(near) => format!("there is no function `{name}` (sql_function_not_supported); did you mean `{near}`?"),
         None => format!("there is no function `{name}` (sql_function_not_supported)"),
     }
+}
+
+/// The complaint about a function of the event's columns that is called with so many arguments.
+pub(super) fn wrong_arity(name: &str, arguments: usize) -> String {
+    format!("`{name}` does not take {arguments} arguments")
 }
 
 fn unknown_module(path: &ast::Path) -> String {

@@ -175,7 +175,6 @@ impl<'a> Translator<'a> {
             self.out.push('\\');
             return;
         };
-        let set = |inside: &str| if in_class { inside.to_owned() } else { format!("[{inside}]") };
         let wide = |high: &'static str| if self.unicode { "" } else { high };
         match byte {
             b'w' | b'W' | b'd' | b'D' | b's' | b'S' if self.unicode != self.properties => {
@@ -190,10 +189,8 @@ impl<'a> Translator<'a> {
                 Some(letter) => self.hex(u32::from(letter.to_ascii_uppercase() ^ 0x40)),
                 None => self.out.push_str(r"\c"),
             },
-            b'h' => self.out.push_str(&set(&format!(r"\t\x20{}", wide(r"\xA0")))),
-            b'v' => self.out.push_str(&set(&format!(r"\n\x0B\f\r{}", wide(r"\x85")))),
-            b'H' => self.out.push_str(&format!(r"[^\t\x20{}]", wide(r"\xA0"))),
-            b'V' => self.out.push_str(&format!(r"[^\n\x0B\f\r{}]", wide(r"\x85"))),
+            b'h' | b'H' => self.set(&format!(r"\t\x20{}", wide(r"\xA0")), byte == b'H', in_class),
+            b'v' | b'V' => self.set(&format!(r"\n\x0B\f\r{}", wide(r"\x85")), byte == b'V', in_class),
             b'N' if !in_class => self.out.push_str(r"[^\n]"),
             b'R' if !in_class => self.out.push_str(&format!(r"(?:\r\n|[\n\x0B\f\r{}])", wide(r"\x85"))),
             b'Z' if !in_class => self.out.push_str(r"(?=\n?\z)"),
